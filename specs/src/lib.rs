@@ -1,1 +1,19 @@
-//! Placeholder.
+//! The Compose Specification: text in, typed project out.
+//!
+//! **Where it sits:** at the bottom; every other crate depends on this one, and this one on none of them.
+//!
+//! **Start reading at:** `load.rs`, which puts the stages of the load pipeline in order.
+//!
+//! **Promises:** the same meaning as Docker Compose 2.40; every problem of a stack at once, each with its place; no
+//! input or output but through [`ReadText`]; bounded time and memory on any input; no secret in any message.
+//!
+//! **Not here:** what runs (docker), what to do about it (plan), when (agent).
+
+pub mod doc;
+mod problem;
+mod read;
+mod text;
+
+pub use problem::{Problem, Problems, Rule, Severity, SourceFile, Sources};
+pub use read::{Content, FileKind, MAX_FILE, ReadText};
+pub use text::{MASK, Text};

@@ -1,0 +1,189 @@
+//! What is a document between two stages of the load pipeline?
+//!
+//! A tree of [`Node`]s: YAML's scalars, sequences and mappings, where each node knows where it was written. Every
+//! stage before the typed model is a function from such trees to such trees.
+
+use indexmap::IndexMap;
+
+use crate::Text;
+
+/// Which of the files that a load has read; an index into [`crate::Sources`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct FileId(pub u32);
+
+/// Where something was written. Lines and columns count from 1; columns count characters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Span {
+    /// The file.
+    pub file: FileId,
+    /// The line, from 1; 0 where the value was written nowhere (a default).
+    pub line: u32,
+    /// The column, from 1.
+    pub column: u32,
+    /// How many characters of that line it covers, for the caret; at least 1.
+    pub width: u32,
+}
+
+impl Span {
+    /// Whether anybody wrote the value: defaults have no place.
+    pub fn is_written(self) -> bool {
+        self.line > 0
+    }
+}
+
+/// The merge directives that a value can carry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Directive {
+    /// `!reset`: the value below is taken away.
+    Reset,
+    /// `!override`: the value below is replaced, not merged.
+    Override,
+}
+
+/// One value with its place.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Node {
+    /// Where the value was written.
+    pub span: Span,
+    /// `!reset` or `!override`, where it stood before the value.
+    pub directive: Option<Directive>,
+    /// The value.
+    pub value: Value,
+}
+
+/// A YAML value as the Go loader resolves it.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Value {
+    /// `~`, `null`, or nothing at all.
+    Null,
+    /// `true`, `false` and their capitalised spellings, unquoted.
+    Bool(bool),
+    /// A whole number, with YAML 1.1's octal, hexadecimal, binary and underscores resolved.
+    Int(i64),
+    /// A whole number beyond [`i64`].
+    BigInt(u64),
+    /// A number with a fraction or an exponent, or one too large for an integer.
+    Float(f64),
+    /// Any other scalar.
+    Str(Text),
+    /// A sequence.
+    Seq(Vec<Node>),
+    /// A mapping, in the order of writing.
+    Map(Map),
+}
+
+/// A mapping's entries in the order of writing.
+pub type Map = IndexMap<String, Entry>;
+
+/// One entry of a mapping: the place of its key, and its value.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Entry {
+    /// Where the key was written.
+    pub key: Span,
+    /// The value.
+    pub node: Node,
+}
+
+impl Node {
+    /// A value that stands at `span`.
+    pub fn new(span: Span, value: Value) -> Self {
+        Self { span, directive: None, value }
+    }
+
+    /// The entries, where this is a mapping.
+    pub fn as_map(&self) -> Option<&Map> {
+        match &self.value {
+            Value::Map(map) => Some(map),
+            _ => None,
+        }
+    }
+
+    /// The items, where this is a sequence.
+    pub fn as_seq(&self) -> Option<&[Node]> {
+        match &self.value {
+            Value::Seq(items) => Some(items),
+            _ => None,
+        }
+    }
+
+    /// The text, where this is a string.
+    pub fn as_text(&self) -> Option<&Text> {
+        match &self.value {
+            Value::Str(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The value of `key`, where this is a mapping that has it.
+    pub fn get(&self, key: &str) -> Option<&Node> {
+        self.as_map()?.get(key).map(|entry| &entry.node)
+    }
+
+    /// What the value is, in the words of an error message.
+    pub fn kind(&self) -> &'static str {
+        match self.value {
+            Value::Null => "nothing",
+            Value::Bool(_) => "a boolean",
+            Value::Int(_) | Value::BigInt(_) => "a whole number",
+            Value::Float(_) => "a number",
+            Value::Str(_) => "a string",
+            Value::Seq(_) => "a list",
+            Value::Map(_) => "a mapping",
+        }
+    }
+}
+
+/// The way from a document's root to a value, printed as `services.web.ports[0]`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Path(pub Vec<Part>);
+
+/// One step of a [`Path`].
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Part {
+    /// Into a mapping.
+    Key(String),
+    /// Into a sequence, from 0.
+    Index(usize),
+}
+
+impl Path {
+    /// The path with one more mapping key.
+    #[must_use]
+    pub fn key(&self, key: &str) -> Self {
+        let mut parts = self.0.clone();
+        parts.push(Part::Key(key.to_owned()));
+        Self(parts)
+    }
+
+    /// The path with one more sequence index.
+    #[must_use]
+    pub fn index(&self, index: usize) -> Self {
+        let mut parts = self.0.clone();
+        parts.push(Part::Index(index));
+        Self(parts)
+    }
+
+    /// Reads the dotted form of a path of plain keys, such as `services.web`.
+    pub fn of(dotted: &str) -> Self {
+        Self(
+            dotted
+                .split('.')
+                .filter(|part| !part.is_empty())
+                .map(|part| Part::Key(part.to_owned()))
+                .collect(),
+        )
+    }
+}
+
+impl std::fmt::Display for Path {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for (nth, part) in self.0.iter().enumerate() {
+            match part {
+                Part::Key(key) if nth == 0 => f.write_str(key)?,
+                Part::Key(key) => write!(f, ".{key}")?,
+                Part::Index(index) => write!(f, "[{index}]")?,
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,161 @@
+//! What is a string that may have come from a secret?
+//!
+//! Every string of a document and of the typed model is a [`Text`]: it knows whether any part of it was
+//! decrypted. Printing it by any formatting trait masks it; only [`Text::expose`] gives the content out, so that
+//! `git grep expose` lists every place where a secret can leave the program.
+
+use std::{borrow::Cow, cmp::Ordering, fmt, hash};
+
+use zeroize::Zeroizing;
+
+/// What stands in for a secret wherever a person or a program looks.
+pub const MASK: &str = "***";
+
+/// A string that knows whether it holds (a part of) a secret.
+///
+/// Equality and order look at the content, not at the secrecy: the same value read from a plain file and from an
+/// encrypted one is the same value.
+#[derive(Clone)]
+pub enum Text {
+    /// Written in the open.
+    Plain(String),
+    /// Decrypted, or built from something decrypted; wiped when dropped.
+    Secret(Zeroizing<String>),
+}
+
+impl Text {
+    /// A value that was written in the open.
+    pub fn plain(value: impl Into<String>) -> Self {
+        Self::Plain(value.into())
+    }
+
+    /// A value that came out of an encrypted file.
+    pub fn secret(value: impl Into<String>) -> Self {
+        Self::Secret(Zeroizing::new(value.into()))
+    }
+
+    /// `value`, as secret as `secret` says: for pieces cut out of another text.
+    pub fn with_secrecy(value: impl Into<String>, secret: bool) -> Self {
+        if secret { Self::secret(value) } else { Self::plain(value) }
+    }
+
+    /// The content, for the Engine, for hashing and for comparing; never for a message.
+    pub fn expose(&self) -> &str {
+        match self {
+            Self::Plain(value) => value,
+            Self::Secret(value) => value,
+        }
+    }
+
+    /// Whether any part came from a secret.
+    pub fn is_secret(&self) -> bool {
+        matches!(self, Self::Secret(_))
+    }
+
+    /// What may be shown: the content, or [`MASK`].
+    pub fn shown(&self) -> Cow<'_, str> {
+        match self {
+            Self::Plain(value) => Cow::Borrowed(value),
+            Self::Secret(_) => Cow::Borrowed(MASK),
+        }
+    }
+
+    /// A changed content with the same secrecy.
+    pub fn map(&self, change: impl FnOnce(&str) -> String) -> Self {
+        Self::with_secrecy(change(self.expose()), self.is_secret())
+    }
+
+    /// Whether the content is empty.
+    pub fn is_empty(&self) -> bool {
+        self.expose().is_empty()
+    }
+}
+
+impl Default for Text {
+    fn default() -> Self {
+        Self::Plain(String::new())
+    }
+}
+
+impl fmt::Debug for Text {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Plain(value) => fmt::Debug::fmt(value, f),
+            Self::Secret(_) => f.write_str(MASK),
+        }
+    }
+}
+
+impl fmt::Display for Text {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.shown())
+    }
+}
+
+impl PartialEq for Text {
+    fn eq(&self, other: &Self) -> bool {
+        self.expose() == other.expose()
+    }
+}
+
+impl Eq for Text {}
+
+impl PartialEq<str> for Text {
+    fn eq(&self, other: &str) -> bool {
+        self.expose() == other
+    }
+}
+
+impl PartialEq<&str> for Text {
+    fn eq(&self, other: &&str) -> bool {
+        self.expose() == *other
+    }
+}
+
+impl PartialOrd for Text {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Text {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.expose().cmp(other.expose())
+    }
+}
+
+impl hash::Hash for Text {
+    fn hash<H: hash::Hasher>(&self, state: &mut H) {
+        self.expose().hash(state);
+    }
+}
+
+impl From<&str> for Text {
+    fn from(value: &str) -> Self {
+        Self::plain(value)
+    }
+}
+
+impl From<String> for Text {
+    fn from(value: String) -> Self {
+        Self::Plain(value)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_formatting_trait_shows_a_secret() {
+        let text = Text::secret("hunter2");
+        assert_eq!(format!("{text} {text:?} {:?}", vec![Some(&text)]), "*** *** [Some(***)]");
+        assert_eq!(text.map(|value| format!("{value}!")).to_string(), MASK);
+    }
+
+    #[test]
+    fn equality_looks_at_the_content() {
+        assert_eq!(Text::secret("a"), Text::plain("a"));
+        assert_ne!(Text::plain("a"), Text::plain("b"));
+    }
+}
