@@ -1,1 +1,19 @@
-//! Placeholder.
+//! The nouns of reconciling, and all deciding.
+//!
+//! **Where it sits:** above `specs`, below everything that touches the world.
+//!
+//! **Start reading at:** [`desired`] and [`observed`], then [`drift`], then [`step`].
+//!
+//! **Promises:** no input, no output, no clock, no randomness: the same arguments give the same plan.
+//!
+//! **Not here:** how facts are gathered (docker, systemd), how steps are performed (docker), when (agent).
+
+pub mod container;
+pub mod desired;
+pub mod drift;
+pub mod ids;
+pub mod memory;
+pub mod observed;
+pub mod resource;
+pub mod status;
+pub mod step;

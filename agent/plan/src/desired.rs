@@ -1,0 +1,151 @@
+//! What should run for one stack: its project, and everything outside it that changes containers?
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+    sync::Arc,
+};
+
+use specs::model::{Project, Service};
+
+use crate::{
+    container::ContainerSpec,
+    ids::{Generation, ProjectName, ServiceName, StackName},
+    resource::{NetworkSpec, VolumeSpec},
+};
+
+/// One stack as declared by one generation, ready to be compared.
+#[derive(Debug, Clone)]
+pub struct Desired {
+    /// The stack.
+    pub stack: StackName,
+    /// Its Compose project name.
+    pub project_name: ProjectName,
+    /// This host's name in owner labels.
+    pub host: String,
+    /// Which generation declares it.
+    pub generation: Generation,
+    /// The loaded project; its settings are the stack's policy.
+    pub project: Arc<Project>,
+    /// Every enabled service.
+    pub services: BTreeMap<ServiceName, DesiredService>,
+    /// Every network that an enabled service uses, by its key.
+    pub networks: BTreeMap<String, DesiredNetwork>,
+    /// Every volume that an enabled service uses, by its key.
+    pub volumes: BTreeMap<String, DesiredVolume>,
+    /// What the stack needs from the host before anything of it is stopped or started.
+    pub inputs: Inputs,
+    /// Where fields were written, `services.web.ports` → `compose.yaml:12:5`.
+    pub places: BTreeMap<String, String>,
+}
+
+/// One service as declared.
+#[derive(Debug, Clone)]
+pub struct DesiredService {
+    /// Its key.
+    pub name: ServiceName,
+    /// How many containers.
+    pub replicas: u32,
+    /// `container_name`, verbatim.
+    pub container_name: Option<String>,
+    /// What each container is; references to other services are symbolic.
+    pub spec: ContainerSpec,
+    /// The loaded service: its hash and its labels are computed from it when a container is made.
+    pub service: Arc<Service>,
+    /// Its dependencies, links and shared namespaces included.
+    pub depends_on: BTreeMap<ServiceName, Dependency>,
+    /// Services whose network, PID or IPC namespace or volumes it shares.
+    pub joins: BTreeSet<ServiceName>,
+    /// Whether it is meant to end: nothing restarts it, or another service waits for its completion.
+    pub one_shot: bool,
+    /// Paths of the host that must exist before it starts (bind sources that the Engine would not create).
+    pub needs_paths: BTreeSet<PathBuf>,
+}
+
+/// One edge of the dependency graph.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Dependency {
+    /// What is waited for.
+    pub condition: Condition,
+    /// Restart or recreate the dependant when the dependency is recreated.
+    pub restart: bool,
+    /// Whether the dependant waits at all where the dependency is not there.
+    pub required: bool,
+}
+
+/// `depends_on.*.condition`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Condition {
+    /// `service_started`.
+    Started,
+    /// `service_healthy`.
+    Healthy,
+    /// `service_completed_successfully`.
+    Completed,
+}
+
+/// One network as declared.
+#[derive(Debug, Clone)]
+pub struct DesiredNetwork {
+    /// What it is.
+    pub spec: NetworkSpec,
+    /// Somebody else's: must exist, is never made or removed.
+    pub external: bool,
+    /// Compose's hash of it.
+    pub hash: String,
+}
+
+/// One volume as declared.
+#[derive(Debug, Clone)]
+pub struct DesiredVolume {
+    /// What it is.
+    pub spec: VolumeSpec,
+    /// Somebody else's: must exist, is never made.
+    pub external: bool,
+    /// Compose's hash of it.
+    pub hash: String,
+}
+
+/// What the agent has found out about the files and secrets that a stack names. All digests of secrets are keyed.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Inputs {
+    /// Digest of the content of each side file that a container mounts, by the path as declared.
+    pub side_files: BTreeMap<PathBuf, FileFact>,
+    /// Plaintext files placed for `secrets:` and `configs:` that are encrypted: declared path → placed path and digest.
+    pub placed_files: BTreeMap<PathBuf, PlacedFile>,
+    /// Mounts that the stack requires, and whether they are there.
+    pub mounts: Vec<RequiredMount>,
+    /// Bind sources that are not there.
+    pub missing_paths: BTreeSet<PathBuf>,
+}
+
+/// One file outside the compose file that a container uses.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct FileFact {
+    /// Digest of the content.
+    pub digest: String,
+    /// The path with links resolved: a store path to keep alive.
+    pub resolved: PathBuf,
+    /// Device and inode, to tell a replaced file.
+    pub identity: Option<(u64, u64)>,
+}
+
+/// One decrypted file on the agent's memory file system.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlacedFile {
+    /// Where the plaintext is.
+    pub path: PathBuf,
+    /// Its keyed digest.
+    pub digest: String,
+}
+
+/// One required mount.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RequiredMount {
+    /// The path that must lie on a mounted file system.
+    pub path: PathBuf,
+    /// Whether it does; the words say what was found instead.
+    pub present: Result<(), String>,
+    /// Optional mounts are reported, and not waited for.
+    pub optional: bool,
+}

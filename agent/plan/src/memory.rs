@@ -1,0 +1,91 @@
+//! What must the agent remember across passes, and across its own restarts?
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    ids::{Generation, StackName, Time},
+    status::{OpenDrift, Phase, WaitStatus},
+};
+
+/// The version of the form on disk; an older one is read, a newer one is left alone.
+pub const VERSION: u32 = 1;
+
+/// Everything that is remembered, of all stacks.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Memory {
+    /// [`VERSION`].
+    pub version: u32,
+    /// The generation last seen, and since when.
+    pub generation: Option<(Generation, Time)>,
+    /// By stack.
+    pub stacks: BTreeMap<StackName, StackMemory>,
+}
+
+impl Default for Memory {
+    fn default() -> Self {
+        Self { version: VERSION, generation: None, stacks: BTreeMap::new() }
+    }
+}
+
+/// What is remembered of one stack.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct StackMemory {
+    /// The phase and since when.
+    pub phase: Option<(Phase, Time)>,
+    /// Differences that were reported and are still open, so that a restart reports nothing twice.
+    pub open: Vec<OpenDrift>,
+    /// Waits that were reported and still hold.
+    pub waiting: Vec<WaitStatus>,
+    /// Failures in a row and when to try again, by what fails (a service's name, an image reference, or `stack`).
+    pub backoff: BTreeMap<String, Backoff>,
+    /// An operator's holds: the empty key is the whole stack, others are services.
+    pub holds: BTreeMap<String, Hold>,
+    /// Recreations that are not proven yet, by replica (`web-1`).
+    pub replacements: BTreeMap<String, Replacement>,
+    /// When each correction was made, by subject and field, to see when somebody else undoes it.
+    pub corrections: BTreeMap<String, Vec<Time>>,
+    /// The last image id with which each service was healthy.
+    pub good_images: BTreeMap<String, String>,
+    /// The warnings of the last load, so that each is said once.
+    pub notes: Vec<String>,
+}
+
+/// Repeated failure.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Backoff {
+    /// Failures in a row.
+    pub failures: u32,
+    /// Not before.
+    pub until: Time,
+    /// The last error.
+    pub error: String,
+}
+
+/// An operator's "hands off".
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hold {
+    /// Since when.
+    pub since: Time,
+    /// Until when; `None`: until released.
+    pub until: Option<Time>,
+    /// Why.
+    pub reason: String,
+    /// Who.
+    pub by: String,
+}
+
+/// A container that has taken another's place and has not proven itself yet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Replacement {
+    /// The id of the old container, kept stopped.
+    pub old: String,
+    /// The id of the new one.
+    pub new: String,
+    /// When the new one was started.
+    pub started: Time,
+    /// Why it was made.
+    pub cause: String,
+}

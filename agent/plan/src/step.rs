@@ -1,0 +1,354 @@
+//! What is to be done, why, and in which order?
+//!
+//! A [`Plan`] is so specific that performing it has no choices left: one [`Act`] is one call of the Engine. There is no
+//! act that removes a volume: what must never happen has no name.
+
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+
+use specs::{Text, model::Service};
+
+use crate::{
+    container::{ContainerSpec, CopiedFile, Endpoint, Resources, RestartPolicy},
+    drift::Drift,
+    ids::{ContainerId, ProjectName, Replica, ServiceName, StackName},
+    resource::{NetworkSpec, VolumeSpec},
+};
+
+/// A step's number within its plan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct StepId(pub u32);
+
+/// What to do for one stack, and what was found about everything that differs.
+#[derive(Debug, Clone, Default)]
+pub struct Plan {
+    /// In an order that respects [`Step::after`].
+    pub steps: Vec<Step>,
+    /// Every difference exactly once, acted on or explained.
+    pub findings: Vec<Finding>,
+}
+
+/// One call of the Engine with its cause.
+#[derive(Debug, Clone)]
+pub struct Step {
+    /// Its number.
+    pub id: StepId,
+    /// The call.
+    pub act: Act,
+    /// Why, in one line that names a field and a place.
+    pub cause: String,
+    /// The steps that must be done before; if one fails, this one is skipped.
+    pub after: Vec<StepId>,
+    /// How long it may take, in milliseconds.
+    pub deadline_ms: u64,
+    /// Whether a running container is interrupted by it.
+    pub interrupts: bool,
+}
+
+/// A container that an act works on: one that was there, or one that an earlier step makes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Target {
+    /// It was observed.
+    Existing {
+        /// Its id.
+        id: ContainerId,
+        /// Its name then, for messages.
+        name: String,
+    },
+    /// A [`Act::CreateContainer`] of this plan makes it.
+    Made(StepId),
+}
+
+/// One call of the Engine.
+#[derive(Debug, Clone)]
+pub enum Act {
+    /// `POST /images/create`.
+    PullImage {
+        /// The reference.
+        reference: String,
+        /// `linux/arm64`.
+        platform: Option<String>,
+    },
+    /// `POST /build`.
+    BuildImage {
+        /// The tag to give.
+        reference: String,
+        /// The service whose `build` says how.
+        service: Arc<Service>,
+        /// The project folder.
+        project_dir: PathBuf,
+    },
+    /// `POST /images/load`.
+    LoadImage {
+        /// The archive on the host.
+        archive: PathBuf,
+    },
+    /// `POST /networks/create`.
+    CreateNetwork {
+        /// Compose's key.
+        key: String,
+        /// What to make.
+        spec: NetworkSpec,
+        /// The labels of Compose and of the agent.
+        labels: BTreeMap<String, String>,
+    },
+    /// `DELETE /networks/ID`.
+    RemoveNetwork {
+        /// The id.
+        id: String,
+        /// The name, for messages.
+        name: String,
+    },
+    /// `POST /networks/NAME/connect`.
+    ConnectNetwork {
+        /// The network, by name: an earlier step may have made it anew.
+        network: String,
+        /// Who joins.
+        container: Target,
+        /// With which aliases and addresses.
+        endpoint: Endpoint,
+    },
+    /// `POST /networks/NAME/disconnect`.
+    DisconnectNetwork {
+        /// The network, by name or id.
+        network: String,
+        /// Who leaves.
+        container: Target,
+    },
+    /// `POST /volumes/create`.
+    CreateVolume {
+        /// Compose's key.
+        key: String,
+        /// What to make.
+        spec: VolumeSpec,
+        /// The labels of Compose and of the agent.
+        labels: BTreeMap<String, String>,
+    },
+    /// `POST /containers/create`.
+    CreateContainer(Box<NewContainer>),
+    /// `PUT /containers/ID/archive`.
+    CopyFiles {
+        /// Into which container.
+        container: Target,
+        /// What.
+        files: Vec<CopiedFile>,
+    },
+    /// `POST /containers/ID/start`.
+    StartContainer {
+        /// Which.
+        container: Target,
+    },
+    /// `POST /containers/ID/stop`.
+    StopContainer {
+        /// Which.
+        container: Target,
+        /// Seconds until it is killed; `None`: the container's own.
+        timeout: Option<i64>,
+    },
+    /// `POST /containers/ID/restart`.
+    RestartContainer {
+        /// Which.
+        container: Target,
+        /// Seconds until it is killed; `None`: the container's own.
+        timeout: Option<i64>,
+    },
+    /// `POST /containers/ID/kill` with a signal that does not end it.
+    SignalContainer {
+        /// Which.
+        container: Target,
+        /// `SIGHUP`.
+        signal: String,
+    },
+    /// `DELETE /containers/ID`, never with its volumes.
+    RemoveContainer {
+        /// Which.
+        container: Target,
+    },
+    /// `POST /containers/ID/rename`.
+    RenameContainer {
+        /// Which.
+        container: Target,
+        /// The new name.
+        name: String,
+    },
+    /// `POST /containers/ID/update`.
+    UpdateContainer {
+        /// Which.
+        container: Target,
+        /// The limits to set.
+        resources: Option<Box<Resources>>,
+        /// The restart policy to set.
+        restart: Option<RestartPolicy>,
+    },
+    /// `POST /containers/ID/unpause`.
+    UnpauseContainer {
+        /// Which.
+        container: Target,
+    },
+    /// `POST /containers/ID/exec` and `POST /exec/ID/start`: one lifecycle hook.
+    RunHook {
+        /// In which container.
+        container: Target,
+        /// The command and how to run it.
+        hook: Hook,
+    },
+    /// `DELETE /images/ID`: a superseded image that the agent's own update left behind.
+    RemoveImage {
+        /// The id.
+        id: String,
+    },
+}
+
+/// One command to run in a container.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Hook {
+    /// The command.
+    pub command: Vec<Text>,
+    /// As whom.
+    pub user: Option<Text>,
+    /// With all capabilities.
+    pub privileged: bool,
+    /// Where.
+    pub working_dir: Option<Text>,
+    /// With which further variables, `K=V`.
+    pub environment: Vec<Text>,
+}
+
+/// All that is needed to make one container.
+#[derive(Debug, Clone)]
+pub struct NewContainer {
+    /// The stack, for the owner label.
+    pub stack: StackName,
+    /// This host, for the owner label.
+    pub host: String,
+    /// The project, for Compose's labels.
+    pub project: ProjectName,
+    /// Which place it fills.
+    pub replica: Replica,
+    /// The name to create it under.
+    pub name: String,
+    /// What it is; references to services are resolved through [`NewContainer::joins`].
+    pub spec: ContainerSpec,
+    /// The loaded service, for Compose's hash and labels.
+    pub service: Arc<Service>,
+    /// Labels of Compose's that do not depend on ids (`working_dir`, `config_files`, `depends_on` …).
+    pub labels: BTreeMap<String, String>,
+    /// The containers that `service:X` means: the first of each service that it shares something with.
+    pub joins: BTreeMap<ServiceName, Target>,
+    /// Anonymous volumes to carry over from the container that it replaces: target → (volume name, read-only).
+    pub carried_volumes: BTreeMap<String, (String, bool)>,
+    /// The id of the local image now, for `com.docker.compose.image`; `None` where a step of this plan brings it.
+    pub image_id: Option<String>,
+    /// The name that it replaces (`com.docker.compose.replace`).
+    pub replaces: Option<String>,
+}
+
+/// One difference and what is made of it.
+#[derive(Debug, Clone)]
+pub struct Finding {
+    /// The difference.
+    pub drift: Drift,
+    /// What is made of it.
+    pub verdict: Verdict,
+}
+
+/// What is made of a difference.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// These steps put it right.
+    Act(Vec<StepId>),
+    /// It will be put right once something has happened.
+    Wait(Wait),
+    /// It is left as it is, for a reason.
+    Leave(String),
+    /// It cannot be put right without a person.
+    Refuse(String),
+}
+
+/// What is being waited for.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Wait {
+    /// What sort of thing.
+    pub on: WaitKind,
+    /// In words: `mount /mnt/data (nothing is mounted there)`.
+    pub what: String,
+    /// When to look again at the latest; `None`: only an event will change it.
+    pub retry_at: Option<crate::ids::Time>,
+}
+
+/// What sort of thing is waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum WaitKind {
+    /// The Engine's answer.
+    Engine,
+    /// A mount.
+    Mount,
+    /// A path of the host.
+    Path,
+    /// An image.
+    Image,
+    /// A secret.
+    Secret,
+    /// Another service's condition.
+    Dependency,
+    /// A container's health, or its proof that it stays up.
+    Health,
+    /// The next try after a failure.
+    Backoff,
+    /// An operator's hold.
+    Hold,
+    /// Another stack's name or port.
+    Conflict,
+}
+
+impl WaitKind {
+    /// The stable name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Engine => "engine",
+            Self::Mount => "mount",
+            Self::Path => "path",
+            Self::Image => "image",
+            Self::Secret => "secret",
+            Self::Dependency => "dependency",
+            Self::Health => "health",
+            Self::Backoff => "backoff",
+            Self::Hold => "hold",
+            Self::Conflict => "conflict",
+        }
+    }
+}
+
+/// How a step ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// Done; the id of what was made, where something was.
+    Done {
+        /// The container's, network's or image's id.
+        made: Option<String>,
+    },
+    /// The Engine refused, or could not be asked.
+    Failed {
+        /// In words, without a secret.
+        error: String,
+        /// Whether the same call may succeed later.
+        retry: Retry,
+    },
+    /// A step that it needed did not succeed.
+    Skipped {
+        /// Which.
+        because: StepId,
+    },
+    /// Its deadline passed; the Engine may still do it.
+    TimedOut,
+}
+
+/// Whether and when a failed call is worth repeating.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Retry {
+    /// At the next pass, at once: the world moved under us.
+    Now,
+    /// After a while.
+    Later,
+    /// Not before the declaration changes.
+    Never,
+}
