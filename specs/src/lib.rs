@@ -12,6 +12,7 @@
 pub mod doc;
 mod problem;
 mod read;
+pub mod secrets;
 mod text;
 
 pub use problem::{Problem, Problems, Rule, Severity, SourceFile, Sources};
