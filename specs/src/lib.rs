@@ -10,9 +10,11 @@
 //! **Not here:** what runs (docker), what to do about it (plan), when (agent).
 
 pub mod doc;
+pub mod model;
 mod problem;
 mod read;
 pub mod secrets;
+pub mod settings;
 mod text;
 
 pub use problem::{Problem, Problems, Rule, Severity, SourceFile, Sources};
