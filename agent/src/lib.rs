@@ -1,1 +1,18 @@
-//! Placeholder.
+//! The clock and the mouth of compose-agent: when a pass runs, and what is said about it.
+//!
+//! **Where it sits:** above everything else; it wires `specs`, `plan`, `docker` and `systemd` together, and holds both
+//! programs, the daemon `compose-agent` and the command `agentctl`.
+//!
+//! **Start reading at:** [`pass`] (one round of one stack), then [`daemon`] (what starts rounds), then [`scheduler`].
+//!
+//! **Promises:** never two passes of one stack at a time; a pass that fails or panics fails its own stack only; stopping
+//! the agent leaves every container as it is; no message holds a secret.
+//!
+//! **Not here:** what a spec means (`specs`), what is to be done (`plan`), how it is done (`docker`), what the host has
+//! (`systemd`).
+
+pub mod cli;
+pub mod control;
+pub mod daemon;
+pub mod exit;
+pub mod scheduler;
