@@ -4,6 +4,8 @@ use std::{fmt, process::ExitCode};
 
 use plan::status::{HostStatus, Phase};
 
+use crate::control::client::ClientError;
+
 /// How a command ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
@@ -35,9 +37,12 @@ impl Exit {
     pub fn of_phase(phase: Phase) -> Self {
         match phase {
             Phase::Converged => Self::Converged,
-            Phase::Held | Phase::Working | Phase::Waiting | Phase::Drifted | Phase::Unknown | Phase::Contested => {
-                Self::NotConverged
-            }
+            Phase::Held
+            | Phase::Working
+            | Phase::Waiting
+            | Phase::Drifted
+            | Phase::Unknown
+            | Phase::Contested => Self::NotConverged,
             Phase::Failed => Self::Failed,
         }
     }
@@ -47,7 +52,9 @@ impl Exit {
     pub fn of_host(status: &HostStatus) -> Self {
         let worst = status.stacks.iter().map(|stack| stack.phase).max().unwrap_or(Phase::Converged);
         match Self::of_phase(worst.max(status.phase)) {
-            Self::Converged if !status.engine.reachable || status.profile_error.is_some() => Self::NotConverged,
+            Self::Converged if !status.engine.reachable || status.profile_error.is_some() => {
+                Self::NotConverged
+            }
             exit => exit,
         }
     }
@@ -86,7 +93,12 @@ impl Failure {
 
 impl<E: Into<anyhow::Error>> From<E> for Failure {
     fn from(error: E) -> Self {
-        Self { exit: Exit::NoAnswer, hint: None, error: error.into() }
+        let error = error.into();
+        let (exit, hint) = match error.downcast_ref::<ClientError>() {
+            Some(client) => (if client.is_not_found() { Exit::Usage } else { Exit::NoAnswer }, client.hint()),
+            None => (Exit::NoAnswer, None),
+        };
+        Self { exit, hint, error }
     }
 }
 

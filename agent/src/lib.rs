@@ -12,7 +12,11 @@
 //! (`systemd`).
 
 pub mod cli;
+pub mod clock;
 pub mod control;
-pub mod daemon;
+
 pub mod exit;
+pub mod history;
+pub mod memory;
+pub mod options;
 pub mod scheduler;

@@ -34,7 +34,8 @@ impl Rules {
     }
 
     fn access_with(&self, uid: u32, gid: u32, accounts: &Accounts) -> Access {
-        let within = |group: &Option<String>| group.as_ref().is_some_and(|group| accounts.within(group, uid, gid));
+        let within =
+            |group: &Option<String>| group.as_ref().is_some_and(|group| accounts.within(group, uid, gid));
         if uid == 0 || uid == self.own_uid || within(&self.act_group) {
             Access::Act
         } else if within(&self.read_group) {
@@ -59,9 +60,8 @@ impl Accounts {
 
     fn within(&self, group: &str, uid: u32, gid: u32) -> bool {
         let line = self.group.lines().map(|line| line.split(':').collect::<Vec<_>>());
-        let found = line.into_iter().find(|fields| {
-            fields.len() >= 4 && (fields[0] == group || fields[2] == group)
-        });
+        let found =
+            line.into_iter().find(|fields| fields.len() >= 4 && (fields[0] == group || fields[2] == group));
         let Some(fields) = found else { return group.parse() == Ok(gid) };
         if fields[2].parse() == Ok(gid) {
             return true;
@@ -97,7 +97,8 @@ mod tests {
     #[test]
     fn root_and_the_daemon_act_groups_do_what_they_are_for_and_strangers_nothing() {
         let accounts = Accounts {
-            passwd: "root:x:0:0::/root:/bin/sh\nann:x:1000:100::/:/bin/sh\nbob:x:1001:100::/:/bin/sh\n".into(),
+            passwd: "root:x:0:0::/root:/bin/sh\nann:x:1000:100::/:/bin/sh\nbob:x:1001:100::/:/bin/sh\n"
+                .into(),
             group: "root:x:0:\nops:x:50:ann,eve\nwatch:x:60:bob\n".into(),
         };
         let rules = Rules { own_uid: 990, act_group: Some("ops".into()), read_group: Some("60".into()) };

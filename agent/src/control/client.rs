@@ -46,6 +46,11 @@ pub enum ClientError {
 }
 
 impl ClientError {
+    /// Whether the call named something that does not exist.
+    pub fn is_not_found(&self) -> bool {
+        matches!(self, Self::Refused { name, .. } if name == "NotFound")
+    }
+
     /// What to do about it.
     pub fn hint(&self) -> Option<String> {
         match self {
@@ -163,7 +168,9 @@ impl Client {
         // A read that ran into its time limit says "would block", which tells nobody anything.
         let source = match source.kind() {
             io::ErrorKind::WouldBlock => io::Error::new(io::ErrorKind::TimedOut, "it took too long"),
-            io::ErrorKind::UnexpectedEof => io::Error::new(io::ErrorKind::UnexpectedEof, "the daemon hung up"),
+            io::ErrorKind::UnexpectedEof => {
+                io::Error::new(io::ErrorKind::UnexpectedEof, "the daemon hung up")
+            }
             _ => source,
         };
         ClientError::Broken { method: self.method.clone(), source }

@@ -70,8 +70,12 @@ impl Call {
     /// `InvalidParameter`.
     pub fn arguments<T: serde::de::DeserializeOwned>(&self) -> Result<T, Fault> {
         // A null is how some callers leave an argument out.
-        let given: Map<String, Value> =
-            self.parameters.iter().filter(|(_, value)| !value.is_null()).map(|(k, v)| (k.clone(), v.clone())).collect();
+        let given: Map<String, Value> = self
+            .parameters
+            .iter()
+            .filter(|(_, value)| !value.is_null())
+            .map(|(k, v)| (k.clone(), v.clone()))
+            .collect();
         for (name, value) in &given {
             let mut one = Map::new();
             one.insert(name.clone(), value.clone());
@@ -294,7 +298,9 @@ mod tests {
                 stream.write_all(bytes).await.expect("a request");
                 let mut said = Vec::new();
                 let mut chunk = [0; 4096];
-                while let Ok(Ok(read @ 1..)) = timeout(Duration::from_millis(150), stream.read(&mut chunk)).await {
+                while let Ok(Ok(read @ 1..)) =
+                    timeout(Duration::from_millis(150), stream.read(&mut chunk)).await
+                {
                     said.extend_from_slice(&chunk[..read]);
                 }
                 server.abort();
@@ -326,17 +332,28 @@ mod tests {
               {\"method\":\"io.compose-agent.Control.Say\",\"parameters\":{\"word\":\"a\",\"more\":1}}\0",
         )
         .await;
-        let errors: Vec<Answer> = said.lines().map(|line| serde_json::from_str(line).expect("an answer")).collect();
+        let errors: Vec<Answer> =
+            said.lines().map(|line| serde_json::from_str(line).expect("an answer")).collect();
         let names: Vec<_> = errors
             .iter()
             .map(|answer| {
-                let name = answer.error.as_deref().unwrap_or_default().trim_start_matches("org.varlink.service.");
-                format!("{name} {}", answer.parameters.values().next().and_then(Value::as_str).unwrap_or_default())
+                let name =
+                    answer.error.as_deref().unwrap_or_default().trim_start_matches("org.varlink.service.");
+                format!(
+                    "{name} {}",
+                    answer.parameters.values().next().and_then(Value::as_str).unwrap_or_default()
+                )
             })
             .collect();
         assert_eq!(
             names,
-            ["MethodNotFound Nope", "InterfaceNotFound no.such", "InvalidParameter word", "InvalidParameter word", "InvalidParameter more"]
+            [
+                "MethodNotFound Nope",
+                "InterfaceNotFound no.such",
+                "InvalidParameter word",
+                "InvalidParameter word",
+                "InvalidParameter more"
+            ]
         );
     }
 
@@ -346,7 +363,10 @@ mod tests {
             b"{\"method\":\"org.varlink.service.GetInfo\"}\0{\"method\":\"org.varlink.service.GetInterfaceDescription\",\"parameters\":{\"interface\":\"io.compose-agent.Control\"}}\0",
         )
         .await;
-        assert!(said.contains("\"interfaces\":[\"org.varlink.service\",\"io.compose-agent.Control\"]"), "{said}");
+        assert!(
+            said.contains("\"interfaces\":[\"org.varlink.service\",\"io.compose-agent.Control\"]"),
+            "{said}"
+        );
         assert!(said.contains("method Status("), "{said}");
     }
 
@@ -366,7 +386,10 @@ mod tests {
             .run_until(async {
                 let server = tokio::task::spawn_local(serve(listener, Rules::default(), Rc::clone(&echo)));
                 let mut stream = UnixStream::connect(&path).await.expect("a connection");
-                stream.write_all(b"{\"method\":\"io.compose-agent.Control.Hang\"}\0").await.expect("a request");
+                stream
+                    .write_all(b"{\"method\":\"io.compose-agent.Control.Hang\"}\0")
+                    .await
+                    .expect("a request");
                 tokio::time::sleep(Duration::from_millis(50)).await;
                 assert_eq!(Rc::strong_count(&echo), 3, "the test, the server and the connection");
                 drop(stream);
@@ -379,7 +402,13 @@ mod tests {
 
     #[test]
     fn a_stranger_may_ask_what_this_is_and_nothing_else() {
-        let call = |access| Call { method: "Status".into(), parameters: Map::new(), more: false, access, by: "uid 7".into() };
+        let call = |access| Call {
+            method: "Status".into(),
+            parameters: Map::new(),
+            more: false,
+            access,
+            by: "uid 7".into(),
+        };
         assert!(call(Access::Nothing).must(Access::Read).is_err());
         assert!(call(Access::Read).must(Access::Read).is_ok());
         assert!(call(Access::Read).must_act().is_err());

@@ -1,0 +1,73 @@
+//! What does `agentctl` offer? One file per verb; this one has the words of the command line and leads to them.
+
+mod reconcile;
+mod remote;
+mod status;
+mod table;
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+use crate::{
+    control::SOCKET,
+    exit::{Exit, Failure},
+};
+
+/// Asks and steers compose-agent, and looks at compose files without it.
+#[derive(Debug, Parser)]
+#[command(
+    name = "agentctl",
+    version,
+    after_help = "Exit status: 0 converged or done, 3 not converged, 4 a stack failed, 1 no answer or internal error, 2 wrong call."
+)]
+pub struct Cli {
+    /// The daemon's control socket.
+    #[arg(long, global = true, default_value = SOCKET, env = "AGENTCTL_SOCKET", value_name = "PATH")]
+    socket: PathBuf,
+
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    Status(status::Status),
+    Reconcile(reconcile::Reconcile),
+}
+
+impl Cli {
+    /// Does what was asked.
+    ///
+    /// # Errors
+    /// What the verb could not do.
+    pub fn run(self) -> Result<Exit, Failure> {
+        match self.verb {
+            Verb::Status(verb) => verb.run(&self.socket),
+            Verb::Reconcile(verb) => verb.run(&self.socket),
+        }
+    }
+}
+
+/// Prints data on standard output; a reader that has gone is no error.
+fn print(text: &str) {
+    use std::io::Write;
+    let mut out = anstream::stdout().lock();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
+
+/// Prints a line of JSON.
+fn print_json(value: &impl serde::Serialize) -> Result<(), Failure> {
+    print(&format!("{}\n", serde_json::to_string_pretty(value)?));
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        super::Cli::command().debug_assert();
+    }
+}
