@@ -9,13 +9,17 @@
 //!
 //! **Not here:** what runs (docker), what to do about it (plan), when (agent).
 
+pub mod decode;
 pub mod doc;
+pub mod fields;
 pub mod model;
+pub mod paths;
 mod problem;
 mod read;
 pub mod secrets;
 pub mod settings;
 mod text;
+pub mod values;
 
 pub use problem::{Problem, Problems, Rule, Severity, SourceFile, Sources};
 pub use read::{Content, FileKind, MAX_FILE, ReadText};

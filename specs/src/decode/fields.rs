@@ -1,0 +1,334 @@
+//! How is one field of a mapping read, with the conversions that Compose makes?
+
+use std::collections::BTreeMap;
+
+use super::{extensions_of, map_of};
+use crate::{
+    Problem, Text,
+    doc::{Map, Node, Path, Value},
+    model::{Bytes, Duration, Extensions, FileMode},
+    values::{parse_bytes, parse_duration, scalar_text, split_words},
+};
+
+/// The fields of one mapping; reads of absent fields give the empty value.
+pub(super) struct Fields<'a, 'p> {
+    map: Option<&'a Map>,
+    path: &'p Path,
+    problems: &'p mut Vec<Problem>,
+}
+
+impl<'a, 'p> Fields<'a, 'p> {
+    /// The fields of `node`; `None`, and a problem, where it is no mapping.
+    pub(super) fn of(node: &'a Node, path: &'p Path, problems: &'p mut Vec<Problem>) -> Option<Self> {
+        let map = map_of(node, path, problems)?;
+        Some(Self { map, path, problems })
+    }
+
+    /// The node of a field that is there and not null.
+    fn node(&self, key: &str) -> Option<&'a Node> {
+        let node = &self.map?.get(key)?.node;
+        (node.value != Value::Null).then_some(node)
+    }
+
+    fn wrong(&mut self, key: &str, node: &Node, expected: &str) {
+        let found = match node.as_text() {
+            Some(text) => format!("'{}'", text.shown()),
+            None => node.kind().to_owned(),
+        };
+        let message = format!("expected {expected}, found {found}");
+        self.problems.push(Problem::error("type", node.span, &self.path.key(key), message));
+    }
+
+    pub(super) fn text(&mut self, key: &str) -> Text {
+        self.maybe_text(key).unwrap_or_default()
+    }
+
+    pub(super) fn maybe_text(&mut self, key: &str) -> Option<Text> {
+        let node = self.node(key)?;
+        if matches!(node.value, Value::Seq(_) | Value::Map(_)) {
+            self.wrong(key, node, "a string");
+            return None;
+        }
+        Some(scalar_text(&node.value))
+    }
+
+    pub(super) fn flag(&mut self, key: &str) -> bool {
+        self.maybe_flag(key).unwrap_or(false)
+    }
+
+    pub(super) fn maybe_flag(&mut self, key: &str) -> Option<bool> {
+        let node = self.node(key)?;
+        let flag = match &node.value {
+            Value::Bool(flag) => Some(*flag),
+            Value::Str(text) => match text.expose().to_ascii_lowercase().as_str() {
+                "true" | "yes" | "y" | "on" | "1" => Some(true),
+                "false" | "no" | "n" | "off" | "0" => Some(false),
+                _ => None,
+            },
+            _ => None,
+        };
+        if flag.is_none() {
+            self.wrong(key, node, "true or false");
+        }
+        flag
+    }
+
+    pub(super) fn int(&mut self, key: &str) -> i64 {
+        self.maybe_int(key).unwrap_or(0)
+    }
+
+    pub(super) fn maybe_int(&mut self, key: &str) -> Option<i64> {
+        let node = self.node(key)?;
+        let number = whole(&node.value);
+        if number.is_none() {
+            self.wrong(key, node, "a whole number");
+        }
+        number
+    }
+
+    pub(super) fn maybe_unsigned(&mut self, key: &str) -> Option<u64> {
+        let node = self.node(key)?;
+        let number = whole(&node.value).and_then(|number| u64::try_from(number).ok());
+        if number.is_none() {
+            self.wrong(key, node, "a whole number from 0");
+        }
+        number
+    }
+
+    /// A number held in 32 bits, as Compose holds `cpus`.
+    pub(super) fn float(&mut self, key: &str) -> f32 {
+        let Some(node) = self.node(key) else { return 0.0 };
+        #[expect(
+            clippy::cast_precision_loss,
+            clippy::cast_possible_truncation,
+            reason = "Compose holds it in 32 bits"
+        )]
+        let number = match &node.value {
+            Value::Int(number) => Some(*number as f32),
+            Value::Float(number) => Some(*number as f32),
+            Value::Str(text) => text.expose().trim().parse::<f32>().ok(),
+            _ => None,
+        };
+        number.unwrap_or_else(|| {
+            self.wrong(key, node, "a number");
+            0.0
+        })
+    }
+
+    pub(super) fn bytes(&mut self, key: &str) -> Bytes {
+        let Some(node) = self.node(key) else { return Bytes(0) };
+        let size = match &node.value {
+            Value::Int(size) => Some(*size),
+            #[expect(clippy::cast_possible_truncation, reason = "a fraction of a byte is cut")]
+            Value::Float(size) => Some(*size as i64),
+            Value::Str(text) => parse_bytes(text.expose()),
+            _ => None,
+        };
+        Bytes(size.unwrap_or_else(|| {
+            self.wrong(key, node, "a size such as 512m");
+            0
+        }))
+    }
+
+    pub(super) fn duration(&mut self, key: &str) -> Option<Duration> {
+        let node = self.node(key)?;
+        let time = match &node.value {
+            Value::Str(text) => parse_duration(text.expose()),
+            Value::Int(0) => Some(0),
+            _ => None,
+        };
+        if time.is_none() {
+            self.wrong(key, node, "a duration such as 1m30s (a number needs its unit)");
+        }
+        time.map(Duration)
+    }
+
+    pub(super) fn mode(&mut self, key: &str) -> Option<FileMode> {
+        let node = self.node(key)?;
+        let mode = match &node.value {
+            Value::Int(mode) => Some(*mode),
+            Value::Str(text) => i64::from_str_radix(text.expose().trim_start_matches("0o"), 8).ok(),
+            _ => None,
+        };
+        if mode.is_none() {
+            self.wrong(key, node, "permission bits such as \"0440\"");
+        }
+        mode.map(FileMode)
+    }
+
+    /// A list of strings; one string is a list of one.
+    pub(super) fn texts(&mut self, key: &str) -> Vec<Text> {
+        let Some(node) = self.node(key) else { return Vec::new() };
+        match &node.value {
+            Value::Seq(items) => items.iter().map(|item| scalar_text(&item.value)).collect(),
+            Value::Map(_) => {
+                self.wrong(key, node, "a list of strings");
+                Vec::new()
+            }
+            scalar => vec![scalar_text(scalar)],
+        }
+    }
+
+    /// A command: a list as it is, a string split as a shell would.
+    pub(super) fn command(&mut self, key: &str) -> Option<Vec<Text>> {
+        let node = self.node(key)?;
+        match &node.value {
+            Value::Str(line) => match split_words(line.expose()) {
+                Some(words) => {
+                    Some(words.into_iter().map(|word| Text::with_secrecy(word, line.is_secret())).collect())
+                }
+                None => {
+                    self.wrong(key, node, "a command line with every quote and parenthesis closed");
+                    None
+                }
+            },
+            _ => Some(self.texts(key)),
+        }
+    }
+
+    /// A map of strings; a list of `k=v` means the same; a value that is not there is empty.
+    pub(super) fn texts_by_name(&mut self, key: &str) -> BTreeMap<String, Text> {
+        self.maybe_texts_by_name(key)
+            .into_iter()
+            .map(|(name, value)| (name, value.unwrap_or_default()))
+            .collect()
+    }
+
+    /// The same, where a value that is not there stays so.
+    pub(super) fn maybe_texts_by_name(&mut self, key: &str) -> BTreeMap<String, Option<Text>> {
+        let Some(node) = self.node(key) else { return BTreeMap::new() };
+        match &node.value {
+            Value::Map(map) => map
+                .iter()
+                .map(|(name, entry)| {
+                    let value = (entry.node.value != Value::Null).then(|| scalar_text(&entry.node.value));
+                    (name.clone(), value)
+                })
+                .collect(),
+            Value::Seq(items) => items
+                .iter()
+                .filter(|item| item.value != Value::Null)
+                .map(|item| {
+                    let written = scalar_text(&item.value);
+                    match written.expose().split_once('=') {
+                        Some((name, value)) => {
+                            (name.to_owned(), Some(Text::with_secrecy(value, written.is_secret())))
+                        }
+                        None => (written.expose().to_owned(), None),
+                    }
+                })
+                .collect(),
+            _ => {
+                self.wrong(key, node, "a mapping or a list of KEY=VALUE");
+                BTreeMap::new()
+            }
+        }
+    }
+
+    /// `host: address`, `host: [addresses]`, or a list of `host=address` and `host:address`.
+    pub(super) fn hosts(&mut self, key: &str) -> BTreeMap<String, Vec<Text>> {
+        let mut hosts: BTreeMap<String, Vec<Text>> = BTreeMap::new();
+        let Some(node) = self.node(key) else { return hosts };
+        let mut add = |host: &str, addresses: &Text| {
+            for address in addresses.expose().split(',') {
+                let address = address.trim();
+                let bare =
+                    address.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(address);
+                hosts
+                    .entry(host.to_owned())
+                    .or_default()
+                    .push(Text::with_secrecy(bare, addresses.is_secret()));
+            }
+        };
+        let mut bad = Vec::new();
+        match &node.value {
+            Value::Map(map) => {
+                for (host, entry) in map {
+                    match &entry.node.value {
+                        Value::Seq(items) => {
+                            items.iter().for_each(|item| add(host, &scalar_text(&item.value)))
+                        }
+                        scalar => add(host, &scalar_text(scalar)),
+                    }
+                }
+            }
+            Value::Seq(items) => {
+                for item in items {
+                    let written = scalar_text(&item.value);
+                    let text = written.expose();
+                    match text.split_once('=').or_else(|| text.split_once(':')) {
+                        Some((host, address)) if !host.is_empty() && !host.contains([':', '=']) => {
+                            add(host, &Text::with_secrecy(address, written.is_secret()));
+                        }
+                        _ => bad.push(item),
+                    }
+                }
+            }
+            _ => bad.push(node),
+        }
+        for node in bad {
+            self.wrong(key, node, "HOST=ADDRESS");
+        }
+        hosts
+    }
+
+    /// A nested mapping.
+    pub(super) fn object<T>(
+        &mut self,
+        key: &str,
+        read: impl FnOnce(&Node, &Path, &mut Vec<Problem>) -> Option<T>,
+    ) -> Option<T> {
+        let node = self.node(key)?;
+        read(node, &self.path.key(key), self.problems)
+    }
+
+    /// A list of mappings.
+    pub(super) fn list<T>(
+        &mut self,
+        key: &str,
+        mut read: impl FnMut(&Node, &Path, &mut Vec<Problem>) -> Option<T>,
+    ) -> Vec<T> {
+        let Some(node) = self.node(key) else { return Vec::new() };
+        let Value::Seq(items) = &node.value else {
+            self.wrong(key, node, "a list");
+            return Vec::new();
+        };
+        let path = self.path.key(key);
+        items
+            .iter()
+            .enumerate()
+            .filter_map(|(nth, item)| read(item, &path.index(nth), self.problems))
+            .collect()
+    }
+
+    /// A map of objects by name.
+    pub(super) fn objects<T>(
+        &mut self,
+        key: &str,
+        mut read: impl FnMut(&Node, &Path, &str, &mut Vec<Problem>) -> Option<T>,
+    ) -> BTreeMap<String, T> {
+        let Some(node) = self.node(key) else { return BTreeMap::new() };
+        let path = self.path.key(key);
+        let Some(Some(map)) = map_of(node, &path, self.problems) else { return BTreeMap::new() };
+        map.iter()
+            .filter_map(|(name, entry)| {
+                Some((name.clone(), read(&entry.node, &path.key(name), name, self.problems)?))
+            })
+            .collect()
+    }
+
+    /// The `x-…` fields.
+    pub(super) fn extensions(&self) -> Extensions {
+        self.map.map(extensions_of).unwrap_or_default()
+    }
+}
+
+fn whole(value: &Value) -> Option<i64> {
+    match value {
+        Value::Int(number) => Some(*number),
+        #[expect(clippy::cast_possible_truncation, reason = "only whole values pass")]
+        Value::Float(number) if number.fract() == 0.0 && number.abs() < 9e15 => Some(*number as i64),
+        Value::Str(text) => text.expose().trim().parse().ok(),
+        _ => None,
+    }
+}

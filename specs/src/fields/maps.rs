@@ -1,0 +1,123 @@
+//! How are lists of names, pairs and small records written: `depends_on`, `networks`, `ulimits`, `devices`, `gpus` …?
+
+use super::{entry, map, put, text};
+use crate::{
+    Problem, Text,
+    doc::{Map, Node, Path, Value},
+    values::scalar_text,
+};
+
+/// `[a, b]` becomes `{a: null, b: null}`.
+pub(super) fn list_to_map(node: &mut Node, _: &Path, _: &mut Vec<Problem>) {
+    let Value::Seq(items) = &node.value else { return };
+    let named = items
+        .iter()
+        .filter_map(|item| Some((item.as_text()?.expose().to_owned(), entry(item.span, Value::Null))));
+    node.value = Value::Map(named.collect());
+}
+
+/// `[a]` becomes `{a: {condition: service_started, required: true}}`; in the long form `required` is completed.
+pub(super) fn depends_on(node: &mut Node, path: &Path, problems: &mut Vec<Problem>) {
+    if matches!(node.value, Value::Seq(_)) {
+        list_to_map(node, path, problems);
+    }
+    let Value::Map(edges) = &mut node.value else { return };
+    for (_, edge) in edges.iter_mut() {
+        let span = edge.node.span;
+        if edge.node.value == Value::Null {
+            edge.node.value = map(span, [("condition", text("service_started"))]);
+        }
+        if let Value::Map(fields) = &mut edge.node.value
+            && !fields.contains_key("required")
+        {
+            put(fields, span, "required", Value::Bool(true));
+        }
+    }
+}
+
+/// `svc` becomes `{service: svc}`.
+pub(super) fn extends(node: &mut Node, _: &Path, _: &mut Vec<Problem>) {
+    if let Value::Str(service) = &node.value {
+        node.value = map(node.span, [("service", Value::Str(service.clone()))]);
+    }
+}
+
+/// `all` becomes one request for all.
+pub(super) fn gpus(node: &mut Node, _: &Path, _: &mut Vec<Problem>) {
+    if let Value::Str(_) = &node.value {
+        let all = Node::new(node.span, map(node.span, [("count", text("all"))]));
+        node.value = Value::Seq(vec![all]);
+    }
+}
+
+/// A number becomes itself in both limits (`single`); text is left for the decoder's conversion.
+pub(super) fn ulimits(node: &mut Node, _: &Path, _: &mut Vec<Problem>) {
+    let Value::Map(limits) = &mut node.value else { return };
+    for (_, limit) in limits.iter_mut() {
+        let span = limit.node.span;
+        if let Value::Int(_) | Value::Str(_) = &limit.node.value {
+            limit.node.value = map(span, [("single", limit.node.value.clone())]);
+        }
+    }
+}
+
+/// `[k=v]` becomes `{k: v}`.
+pub(super) fn key_value(node: &mut Node, _: &Path, _: &mut Vec<Problem>) {
+    let Value::Seq(items) = &node.value else { return };
+    let mut pairs = Map::new();
+    for item in items {
+        let written = scalar_text(&item.value);
+        let (key, value) = written.expose().split_once('=').unwrap_or((written.expose(), ""));
+        pairs.insert(
+            key.to_owned(),
+            entry(item.span, Value::Str(Text::with_secrecy(value, written.is_secret()))),
+        );
+    }
+    node.value = Value::Map(pairs);
+}
+
+/// `[default, id=path]` becomes `{default: null, id: path}`.
+pub(super) fn ssh(node: &mut Node, _: &Path, _: &mut Vec<Problem>) {
+    let Value::Seq(items) = &node.value else { return };
+    let mut keys = Map::new();
+    for item in items {
+        let written = scalar_text(&item.value);
+        let (id, value) = match written.expose().split_once('=') {
+            Some((id, path)) => (id, Value::Str(Text::with_secrecy(path, written.is_secret()))),
+            None => (written.expose(), Value::Null),
+        };
+        keys.insert(id.to_owned(), entry(item.span, value));
+    }
+    node.value = Value::Map(keys);
+}
+
+/// `src[:dst[:perms]]` becomes `{source, target, permissions}`; a CDI name stands for both paths.
+pub(super) fn devices(node: &mut Node, path: &Path, problems: &mut Vec<Problem>) {
+    let Value::Seq(items) = &mut node.value else { return };
+    for (nth, item) in items.iter_mut().enumerate() {
+        let span = item.span;
+        let Value::Str(written) = &item.value else { continue };
+        let parts: Vec<&str> = written.expose().split(':').collect();
+        let (source, target, permissions) = match parts.as_slice() {
+            [source] => (*source, *source, "rwm"),
+            [source, permissions] if is_permissions(permissions) => (*source, *source, *permissions),
+            [source, target] => (*source, *target, "rwm"),
+            [source, target, permissions] => (*source, *target, *permissions),
+            _ => {
+                let message =
+                    format!("'{}' is no device, expected SOURCE[:TARGET[:PERMISSIONS]]", written.shown());
+                problems.push(Problem::error("device", span, &path.index(nth), message));
+                continue;
+            }
+        };
+        let piece = |part: &str| Value::Str(Text::with_secrecy(part, written.is_secret()));
+        item.value = map(
+            span,
+            [("source", piece(source)), ("target", piece(target)), ("permissions", piece(permissions))],
+        );
+    }
+}
+
+fn is_permissions(text: &str) -> bool {
+    !text.is_empty() && text.len() <= 3 && text.chars().all(|c| matches!(c, 'r' | 'w' | 'm'))
+}
