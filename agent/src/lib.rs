@@ -3,7 +3,7 @@
 //! **Where it sits:** above everything else; it wires `specs`, `plan`, `docker` and `systemd` together, and holds both
 //! programs, the daemon `compose-agent` and the command `agentctl`.
 //!
-//! **Start reading at:** [`pass`] (one round of one stack), then [`daemon`] (what starts rounds), then [`scheduler`].
+//! **Start reading at:** [`rounds`] (what keeps passes going), then [`daemon`] (what they share), then [`gather`].
 //!
 //! **Promises:** never two passes of one stack at a time; a pass that fails or panics fails its own stack only; stopping
 //! the agent leaves every container as it is; no message holds a secret.
@@ -14,9 +14,17 @@
 pub mod cli;
 pub mod clock;
 pub mod control;
-
+pub mod daemon;
+pub mod declared;
+pub mod decrypt;
 pub mod exit;
+pub mod gather;
 pub mod history;
+pub mod inputs;
 pub mod memory;
+pub mod methods;
 pub mod options;
+pub mod rounds;
 pub mod scheduler;
+pub mod store;
+pub mod triggers;

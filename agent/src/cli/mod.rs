@@ -63,8 +63,10 @@ fn print_json(value: &impl serde::Serialize) -> Result<(), Failure> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use clap::CommandFactory;
+
+    pub(crate) use super::status::tests::example;
 
     #[test]
     fn the_command_line_is_sound() {

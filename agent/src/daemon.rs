@@ -1,0 +1,225 @@
+//! How do the parts of the daemon hang together? What every part shares is [`Agent`]; [`run`] starts the parts.
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::BTreeMap,
+    path::PathBuf,
+    rc::Rc,
+};
+
+use plan::{
+    ids::{Generation, ProjectName, StackName},
+    memory::StackMemory,
+    status::{HealthSummary, Phase, StackStatus},
+};
+use tokio::sync::mpsc::UnboundedSender;
+
+use crate::{
+    clock, declared::Declared, gather::Want, history::History, memory::MemoryFile, options::Options,
+    store::Store, triggers::Trigger,
+};
+
+/// Everything that the daemon's tasks share. They all run on one thread; nothing is borrowed across a wait.
+pub struct Agent {
+    /// How the daemon was started.
+    pub options: Options,
+    /// This host's name in owner labels.
+    pub host: String,
+    /// What is known, for whoever asks.
+    pub store: Store,
+    /// What is remembered across restarts.
+    pub memory: RefCell<MemoryFile>,
+    /// What has happened.
+    pub history: History,
+    /// What the profile declares, as last seen.
+    pub declared: RefCell<Option<Declared>>,
+    /// What each stack's spec says, as last loaded.
+    pub wants: RefCell<BTreeMap<StackName, Want>>,
+    /// Stacks that the Engine has containers of, though the profile does not declare them.
+    pub owned: RefCell<BTreeMap<StackName, ProjectName>>,
+    /// An operator has confirmed that the profile means to declare no stack.
+    empty_confirmed: Cell<bool>,
+    triggers: UnboundedSender<Trigger>,
+}
+
+impl std::fmt::Debug for Agent {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Agent")
+            .field("host", &self.host)
+            .field("options", &self.options)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Agent {
+    /// Reads what is remembered; nothing is known of the world yet.
+    pub fn new(options: Options, triggers: UnboundedSender<Trigger>) -> Rc<Self> {
+        let host = options.host();
+        let (memory, trouble) = MemoryFile::open(&options.state_dir);
+        let store = Store::new(&host, &options.profile.to_string_lossy());
+        if let Some(error) = trouble {
+            tracing::warn!("{}", crate::exit::Failure::from(error));
+        }
+        Rc::new(Self {
+            history: History::of(&options.state_dir),
+            options,
+            host,
+            store,
+            memory: RefCell::new(memory),
+            declared: RefCell::default(),
+            wants: RefCell::default(),
+            owned: RefCell::default(),
+            empty_confirmed: Cell::new(false),
+            triggers,
+        })
+    }
+
+    /// Something may have changed.
+    pub fn trigger(&self, trigger: Trigger) {
+        // The loop is gone only when the daemon ends.
+        let _ = self.triggers.send(trigger);
+    }
+
+    /// Looks at the profile again. Answers the stacks whose declaration may be another one now.
+    pub fn rescan(&self) -> Vec<StackName> {
+        let found = match Declared::of(&self.options.profile) {
+            Ok(found) => found,
+            Err(error) => {
+                let words = crate::exit::Failure::from(error).to_string();
+                self.store.set_generation(None, Some(words));
+                return Vec::new();
+            }
+        };
+        let before = self.declared.borrow().clone();
+        self.remember_generation(&found.generation);
+        if before.as_ref() == Some(&found) {
+            return Vec::new();
+        }
+        let mut touched: Vec<StackName> = found.stacks.keys().cloned().collect();
+        touched.extend(before.into_iter().flat_map(|before| before.stacks.into_keys()));
+        touched.extend(self.owned.borrow().keys().cloned());
+        touched.sort();
+        touched.dedup();
+        if !found.stacks.is_empty() {
+            self.empty_confirmed.set(false);
+        }
+        self.wants.borrow_mut().retain(|stack, _| found.stacks.contains_key(stack));
+        for stack in found.stacks.keys().filter(|stack| self.store.stack(stack).is_none()) {
+            self.store.put(unknown(stack, "not looked at yet"));
+        }
+        *self.declared.borrow_mut() = Some(found);
+        self.note_guard();
+        touched
+    }
+
+    fn remember_generation(&self, generation: &Generation) {
+        let mut file = self.memory.borrow_mut();
+        let known = file.memory.generation.clone().filter(|(known, _)| known == generation);
+        let seen = known.unwrap_or_else(|| (generation.clone(), clock::now()));
+        file.memory.generation = Some(seen.clone());
+        self.store.set_generation(Some(seen), None);
+    }
+
+    /// Where a stack is declared, and by which generation.
+    pub fn folder_of(&self, stack: &StackName) -> Option<(Generation, PathBuf)> {
+        let declared = self.declared.borrow();
+        let declared = declared.as_ref()?;
+        Some((declared.generation.clone(), declared.stacks.get(stack)?.clone()))
+    }
+
+    /// The profile declares no stack, and an operator says that this is meant.
+    pub fn confirm_empty(&self) {
+        self.empty_confirmed.set(true);
+        self.note_guard();
+    }
+
+    /// Why nothing may be taken away now, where that is so: a spec that does not load may be one that was moved, and a
+    /// profile that suddenly declares nothing is more often a mistake than a wish.
+    pub fn removal_guard(&self) -> Option<String> {
+        let declared = self.declared.borrow();
+        let Some(declared) = declared.as_ref() else {
+            return Some("the profile has not been read".to_owned());
+        };
+        let wants = self.wants.borrow();
+        for stack in declared.stacks.keys() {
+            match wants.get(stack) {
+                None => return Some(format!("the stack {stack} has not been loaded yet")),
+                Some(want) if want.project.is_err() => {
+                    return Some(format!("the stack {stack} does not load"));
+                }
+                Some(_) => {}
+            }
+        }
+        let meant = self.empty_confirmed.get() || crate::gather::allows_empty(&declared.folder);
+        (declared.stacks.is_empty() && !meant).then(|| {
+            "the profile declares no stack: confirm with `agentctl reconcile --allow-empty`, or `allow_empty: true` in agent.yaml"
+                .to_owned()
+        })
+    }
+
+    /// Says on the host's status why removals are held back, where there is something to remove.
+    pub fn note_guard(&self) {
+        let gone: Vec<String> = {
+            let declared = self.declared.borrow();
+            let is_declared =
+                |stack: &StackName| declared.as_ref().is_some_and(|d| d.stacks.contains_key(stack));
+            self.owned.borrow().keys().filter(|stack| !is_declared(stack)).map(ToString::to_string).collect()
+        };
+        let guard = self.removal_guard().filter(|_| !gone.is_empty());
+        let note =
+            guard.map(|why| format!("{} no longer declared and not taken down: {why}", gone.join(", ")));
+        self.store.set_notes(note.into_iter().collect());
+    }
+
+    /// Changes what is remembered of a stack.
+    pub fn remember(&self, stack: &StackName, change: impl FnOnce(&mut StackMemory)) {
+        change(self.memory.borrow_mut().memory.stacks.entry(stack.clone()).or_default());
+    }
+
+    /// Writes what is remembered, where it has changed.
+    pub fn save(&self) {
+        if let Err(error) = self.memory.borrow_mut().save() {
+            tracing::error!("cannot write the memory in {}: {error}", self.options.state_dir.display());
+        }
+    }
+
+    /// All stacks that are declared, or that the Engine still has something of.
+    pub fn stacks(&self) -> Vec<StackName> {
+        let declared = self.declared.borrow();
+        let mut stacks: Vec<StackName> =
+            declared.iter().flat_map(|declared| declared.stacks.keys().cloned()).collect();
+        stacks.extend(self.owned.borrow().keys().cloned());
+        stacks.sort();
+        stacks.dedup();
+        stacks
+    }
+
+    /// The stack with this Compose project.
+    pub fn stack_of(&self, project: &ProjectName) -> Option<StackName> {
+        let wants = self.wants.borrow();
+        let declared = wants.iter().find(|(_, want)| want.project_name().as_ref() == Some(project));
+        let owned = self.owned.borrow();
+        let found = declared.map(|(stack, _)| stack);
+        found.or_else(|| owned.iter().find(|(_, of)| *of == project).map(|(stack, _)| stack)).cloned()
+    }
+}
+
+/// A stack of which nothing is known, and why.
+pub fn unknown(stack: &StackName, reason: &str) -> StackStatus {
+    StackStatus {
+        name: stack.clone(),
+        project: ProjectName::from(stack.as_str()),
+        generation: None,
+        phase: Phase::Unknown,
+        since: clock::now(),
+        reason: reason.to_owned(),
+        applied: false,
+        health: HealthSummary::Unknown,
+        services: Vec::new(),
+        drift: Vec::new(),
+        waiting: Vec::new(),
+        notes: Vec::new(),
+        next_wake: None,
+        last_pass: None,
+    }
+}

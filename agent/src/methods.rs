@@ -1,0 +1,253 @@
+//! What do the methods of the control socket do? Each is a few lines over what the daemon has anyway.
+
+use std::{rc::Rc, time::Duration};
+
+use plan::{
+    ids::{StackName, Time},
+    memory::Hold,
+    status::{HostStatus, Phase, StackStatus},
+};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio::{
+    sync::broadcast::error::RecvError,
+    time::{Instant, timeout_at},
+};
+
+use crate::{
+    clock,
+    control::{
+        server::{Answers, Call, Methods},
+        wire::Fault,
+    },
+    daemon::Agent,
+    triggers::Trigger,
+};
+
+/// At most this many entries of the history in one answer.
+const MOST_ENTRIES: usize = 10_000;
+/// At most this often a status is sent to one who watches.
+const WATCH_PACE: Duration = Duration::from_millis(200);
+
+/// The agent's own interface, over the daemon.
+#[derive(Debug)]
+pub struct Control(pub Rc<Agent>);
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Nothing {}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Subject {
+    stack: Option<String>,
+    service: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Reconcile {
+    stack: Option<String>,
+    allow_empty: bool,
+    wait: bool,
+    timeout_ms: Option<u32>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct HoldArguments {
+    stack: String,
+    #[serde(default)]
+    service: Option<String>,
+    #[serde(default)]
+    for_ms: Option<u32>,
+    #[serde(default)]
+    reason: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Named {
+    stack: String,
+    #[serde(default)]
+    service: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Entries {
+    stack: Option<String>,
+    limit: Option<u32>,
+}
+
+impl Methods for Control {
+    async fn call(&self, call: Call, answers: &mut Answers) -> Result<(), Fault> {
+        match call.method.as_str() {
+            "Status" => self.status(&call, answers).await,
+            "Reconcile" => self.reconcile(&call, answers).await,
+            "Hold" => self.hold(&call, answers).await,
+            "Release" => self.release(&call, answers).await,
+            "History" => self.history(&call, answers).await,
+            "Events" => self.events(&call, answers).await,
+            method => Err(Fault::method_not_found(&format!("{}.{method}", crate::control::INTERFACE))),
+        }
+    }
+}
+
+impl Control {
+    async fn status(&self, call: &Call, answers: &mut Answers) -> Result<(), Fault> {
+        let wanted: Subject = call.arguments()?;
+        let mut changes = self.0.store.changes();
+        loop {
+            changes.mark_unchanged();
+            let status = self.status_of(wanted.stack.as_deref(), wanted.service.as_deref())?;
+            if !call.more {
+                answers.last(answer(&status)).await;
+                return Ok(());
+            }
+            if !answers.next(answer(&status)).await || changes.changed().await.is_err() {
+                return Ok(());
+            }
+            tokio::time::sleep(WATCH_PACE).await;
+        }
+    }
+
+    fn status_of(&self, stack: Option<&str>, service: Option<&str>) -> Result<HostStatus, Fault> {
+        self.0.store.status(stack, service).ok_or_else(|| {
+            let subject = [stack, service].into_iter().flatten().collect::<Vec<_>>().join("/");
+            Fault::own("NotFound", format!("there is no stack or service `{subject}`"))
+        })
+    }
+
+    async fn reconcile(&self, call: &Call, answers: &mut Answers) -> Result<(), Fault> {
+        call.must_act()?;
+        let wanted: Reconcile = call.arguments()?;
+        let stack = wanted.stack.as_deref();
+        self.0.rescan();
+        self.status_of(stack, None)?;
+        if wanted.allow_empty {
+            self.0.confirm_empty();
+        }
+        let asked = clock::now();
+        self.0.trigger(stack.map_or(Trigger::EveryStackNow, |stack| Trigger::StackNow(stack.into())));
+        if wanted.wait {
+            let limit = Duration::from_millis(u64::from(wanted.timeout_ms.unwrap_or(300_000)));
+            self.settled(stack, asked, Instant::now() + limit, call.more, answers).await;
+        }
+        // A stack that is gone now has been taken away, as it should be.
+        let status = self.status_of(stack, None).or_else(|_| self.status_of(None, None))?;
+        answers.last(answer(&status)).await;
+        Ok(())
+    }
+
+    /// Waits until each stack has had a pass after `asked` and nothing of it is in flight, or the time is over.
+    async fn settled(
+        &self,
+        stack: Option<&str>,
+        asked: Time,
+        end: Instant,
+        more: bool,
+        answers: &mut Answers,
+    ) {
+        let mut changes = self.0.store.changes();
+        loop {
+            changes.mark_unchanged();
+            let Some(status) = self.0.store.status(stack, None) else { return };
+            if status.stacks.iter().all(|stack| is_settled(stack, asked)) {
+                return;
+            }
+            if more && !answers.next(answer(&status)).await {
+                return;
+            }
+            if !matches!(timeout_at(end, changes.changed()).await, Ok(Ok(()))) {
+                return;
+            }
+        }
+    }
+
+    async fn hold(&self, call: &Call, answers: &mut Answers) -> Result<(), Fault> {
+        call.must_act()?;
+        let wanted: HoldArguments = call.arguments()?;
+        self.status_of(Some(&wanted.stack), wanted.service.as_deref())?;
+        let now = clock::now();
+        let hold = Hold {
+            since: now,
+            until: wanted.for_ms.map(|ms| now.plus_ms(i64::from(ms))),
+            reason: wanted.reason.unwrap_or_default(),
+            by: call.by.clone(),
+        };
+        let stack = StackName::from(wanted.stack);
+        self.0.remember(&stack, |memory| {
+            memory.holds.insert(wanted.service.unwrap_or_default(), hold);
+        });
+        self.0.trigger(Trigger::StackNow(stack));
+        answers.last(json!({})).await;
+        Ok(())
+    }
+
+    async fn release(&self, call: &Call, answers: &mut Answers) -> Result<(), Fault> {
+        call.must_act()?;
+        let wanted: Named = call.arguments()?;
+        let stack = StackName::from(wanted.stack);
+        let key = wanted.service.unwrap_or_default();
+        let mut found = false;
+        self.0.remember(&stack, |memory| found = memory.holds.remove(&key).is_some());
+        if !found {
+            return Err(Fault::own("NotFound", format!("nothing holds `{stack}`")));
+        }
+        self.0.trigger(Trigger::StackNow(stack));
+        answers.last(json!({})).await;
+        Ok(())
+    }
+
+    async fn history(&self, call: &Call, answers: &mut Answers) -> Result<(), Fault> {
+        let wanted: Entries = call.arguments()?;
+        let limit = wanted.limit.map_or(100, |limit| limit as usize).min(MOST_ENTRIES);
+        let entries = self
+            .0
+            .history
+            .last(limit, |entry| wanted.stack.as_ref().is_none_or(|stack| entry.stack.as_str() == stack));
+        let entries =
+            entries.map_err(|error| Fault::own("Failed", format!("cannot read the history: {error}")))?;
+        answers.last(json!({ "entries": entries })).await;
+        Ok(())
+    }
+
+    async fn events(&self, call: &Call, answers: &mut Answers) -> Result<(), Fault> {
+        let Nothing {} = call.arguments()?;
+        if !call.more {
+            return Err(Fault::method_not_implemented("Events"));
+        }
+        let mut transitions = self.0.store.transitions();
+        loop {
+            match transitions.recv().await {
+                Ok(transition) => {
+                    if !answers.next(json!({ "transition": transition })).await {
+                        return Ok(());
+                    }
+                }
+                // A slow reader misses some; the history has them all.
+                Err(RecvError::Lagged(_)) => {}
+                Err(RecvError::Closed) => return Ok(()),
+            }
+        }
+    }
+}
+
+/// Whether something that was started has not shown its effect yet.
+pub fn is_in_flight(stack: &StackStatus) -> bool {
+    let passing = |on: &str| matches!(on, "health" | "dependency");
+    match stack.phase {
+        Phase::Working => true,
+        Phase::Waiting => stack.waiting.iter().any(|wait| passing(&wait.on)),
+        _ => false,
+    }
+}
+
+fn is_settled(stack: &StackStatus, asked: Time) -> bool {
+    stack.last_pass.is_some_and(|last| last >= asked) && !is_in_flight(stack)
+}
+
+fn answer(status: &HostStatus) -> Value {
+    json!({ "status": status })
+}
