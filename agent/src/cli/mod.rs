@@ -1,9 +1,13 @@
 //! What does `agentctl` offer? One file per verb; this one has the words of the command line and leads to them.
 
+mod history;
+mod hold;
 mod reconcile;
 mod remote;
 mod status;
 mod table;
+mod wait;
+mod words;
 
 use std::path::PathBuf;
 
@@ -34,6 +38,14 @@ pub struct Cli {
 enum Verb {
     Status(status::Status),
     Reconcile(reconcile::Reconcile),
+    Wait(wait::Wait),
+    Hold(hold::Hold),
+    Release(hold::Release),
+    History(history::History),
+    Events(history::Events),
+    Completion(words::Completion),
+    #[command(hide = true)]
+    Man(words::Man),
 }
 
 impl Cli {
@@ -45,6 +57,13 @@ impl Cli {
         match self.verb {
             Verb::Status(verb) => verb.run(&self.socket),
             Verb::Reconcile(verb) => verb.run(&self.socket),
+            Verb::Wait(verb) => verb.run(&self.socket),
+            Verb::Hold(verb) => verb.run(&self.socket),
+            Verb::Release(verb) => verb.run(&self.socket),
+            Verb::History(verb) => verb.run(&self.socket),
+            Verb::Events(history::Events {}) => history::Events::run(&self.socket),
+            Verb::Completion(verb) => Ok(verb.run()),
+            Verb::Man(verb) => verb.run(),
         }
     }
 }

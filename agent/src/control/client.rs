@@ -120,6 +120,12 @@ impl Client {
         if self.continues { self.answer().map(Some) } else { Ok(None) }
     }
 
+    /// Changes how long the next answers may take.
+    pub fn patience(&self, limit: Duration) {
+        // Zero would mean "for ever"; a socket that cannot take a limit keeps the one it has.
+        let _ = self.stream.get_ref().set_read_timeout(Some(limit.max(Duration::from_millis(1))));
+    }
+
     fn send(
         &mut self,
         method: &str,
