@@ -11,7 +11,10 @@
 
 pub mod decode;
 pub mod doc;
+pub mod dotenv;
 pub mod fields;
+pub mod interpolate;
+pub mod merge;
 pub mod model;
 pub mod paths;
 mod problem;
@@ -20,6 +23,7 @@ pub mod secrets;
 pub mod settings;
 mod text;
 pub mod values;
+pub mod yaml;
 
 pub use problem::{Problem, Problems, Rule, Severity, SourceFile, Sources};
 pub use read::{Content, FileKind, MAX_FILE, ReadText};

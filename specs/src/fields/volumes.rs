@@ -156,7 +156,7 @@ mod tests {
         assert_eq!((mount.selinux.as_str(), mount.propagation.as_str()), ("z", "rslave"));
         assert_eq!(parse("n:/y").unwrap().target, "n:/y", "a one-letter source is a drive");
         assert_eq!(parse("/x:ro").unwrap().target, "ro", "two sections are source and target");
-        assert_eq!(parse("a::b"), Err("has an empty section between colons"));
+        assert_eq!(parse("aa::b"), Err("has an empty section between colons"));
         assert_eq!(parse("aa:bb:cc:dd"), Err("has too many colons"));
     }
 }

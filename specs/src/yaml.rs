@@ -1,0 +1,435 @@
+//! What does a YAML text say, read as Docker Compose reads it?
+//!
+//! Parser events become [`Node`]s with their places. Scalars resolve as the Go loader's do (YAML 1.1 octal and
+//! underscores, no sexagesimal, `yes` and `on` are strings); aliases and `<<` are expanded within a budget; a key that
+//! stands twice is refused with both places.
+
+use std::collections::HashMap;
+
+use granit_parser::{Event, Parser, ScalarStyle};
+
+use crate::{
+    Problem, Text,
+    doc::{Directive, Entry, FileId, Map, Node, Path, Span, Value},
+};
+
+/// How many nodes a file may hold once every alias is expanded.
+const MAX_NODES: usize = 400_000;
+/// How deep collections may nest.
+const MAX_DEPTH: usize = 200;
+
+/// All documents of a text, `---` apart.
+///
+/// # Errors
+/// One problem with the place where the text stops being YAML, or every repeated and non-string key.
+pub fn parse(text: &str, file: FileId, secret: bool) -> Result<Vec<Node>, Vec<Problem>> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let options =
+        granit_parser::options! { emit_comments: false, block_nesting_limit: 255, flow_nesting_limit: 255 };
+    let mut composer = Composer {
+        text,
+        file,
+        secret,
+        anchors: HashMap::new(),
+        stack: Vec::new(),
+        documents: Vec::new(),
+        nodes: 0,
+        problems: Vec::new(),
+    };
+    for event in Parser::new_from_str_with_options(text, options) {
+        match event {
+            Ok((event, span)) => composer.take(event, span)?,
+            Err(error) => {
+                let at = composer.at(*error.marker(), 1);
+                let message = format!("not YAML: {}", error.info());
+                composer.problems.push(Problem::error("yaml", at, &Path::default(), message));
+                return Err(composer.problems);
+            }
+        }
+    }
+    if composer.problems.is_empty() { Ok(composer.documents) } else { Err(composer.problems) }
+}
+
+struct Composer<'t> {
+    text: &'t str,
+    file: FileId,
+    secret: bool,
+    anchors: HashMap<usize, (Node, usize)>,
+    stack: Vec<Open>,
+    documents: Vec<Node>,
+    nodes: usize,
+    problems: Vec<Problem>,
+}
+
+/// A collection whose end has not come yet.
+struct Open {
+    span: Span,
+    directive: Option<Directive>,
+    anchor: usize,
+    started: usize,
+    content: Content,
+}
+
+enum Content {
+    Seq(Vec<Node>),
+    Map { entries: Map, key: Option<(String, Span)>, merges: Vec<Node> },
+}
+
+impl Composer<'_> {
+    fn at(&self, marker: granit_parser::Marker, width: usize) -> Span {
+        let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        Span {
+            file: self.file,
+            line: number(marker.line()),
+            column: number(marker.col() + 1),
+            width: number(width.max(1)),
+        }
+    }
+
+    fn span(&self, span: &granit_parser::Span) -> Span {
+        let width = if span.start.line() == span.end.line() {
+            span.end.col().saturating_sub(span.start.col())
+        } else {
+            1
+        };
+        self.at(span.start, width)
+    }
+
+    fn fail(&self, at: Span, message: impl Into<String>) -> Vec<Problem> {
+        vec![Problem::error("yaml", at, &self.path(), message)]
+    }
+
+    fn take(&mut self, event: Event<'_>, span: granit_parser::Span) -> Result<(), Vec<Problem>> {
+        let at = self.span(&span);
+        let tag = span.tag_span().and_then(|tag| tag.slice(self.text)).unwrap_or("").to_owned();
+        match event {
+            Event::Scalar(text, style, anchor, _) => {
+                let node = self.scalar(&text, style, &tag, at);
+                self.keep(anchor, &node, 1);
+                self.add(node)?;
+            }
+            Event::SequenceStart(_, anchor, _) => self.open(at, &tag, anchor, Content::Seq(Vec::new()))?,
+            Event::MappingStart(_, anchor, _) => {
+                self.open(
+                    at,
+                    &tag,
+                    anchor,
+                    Content::Map { entries: Map::new(), key: None, merges: Vec::new() },
+                )?;
+            }
+            Event::SequenceEnd | Event::MappingEnd => self.close()?,
+            Event::Alias(id) => self.alias(id, at)?,
+            Event::DocumentStart(..) => self.anchors.clear(),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn open(&mut self, span: Span, tag: &str, anchor: usize, content: Content) -> Result<(), Vec<Problem>> {
+        if self.stack.len() >= MAX_DEPTH {
+            return Err(self.fail(span, format!("nested deeper than {MAX_DEPTH} levels")));
+        }
+        self.stack.push(Open { span, directive: directive(tag), anchor, started: self.nodes, content });
+        Ok(())
+    }
+
+    fn close(&mut self) -> Result<(), Vec<Problem>> {
+        let Some(open) = self.stack.pop() else { return Ok(()) };
+        let value = match open.content {
+            Content::Seq(items) => Value::Seq(items),
+            Content::Map { mut entries, merges, .. } => {
+                for source in merges {
+                    self.merge(&mut entries, source, 0)?;
+                }
+                Value::Map(entries)
+            }
+        };
+        let node = Node { span: open.span, directive: open.directive, value };
+        self.keep(open.anchor, &node, self.nodes - open.started + 1);
+        self.add(node)
+    }
+
+    fn keep(&mut self, anchor: usize, node: &Node, size: usize) {
+        if anchor > 0 {
+            self.anchors.insert(anchor, (node.clone(), size));
+        }
+    }
+
+    fn alias(&mut self, id: usize, at: Span) -> Result<(), Vec<Problem>> {
+        let Some((node, size)) = self.anchors.get(&id) else {
+            return Err(self.fail(at, "cycle detected: the alias stands inside of what it names"));
+        };
+        self.nodes += size;
+        if self.nodes > MAX_NODES {
+            return Err(self.fail(at, format!("aliases expand to more than {MAX_NODES} values")));
+        }
+        let node = node.clone();
+        self.add(node)
+    }
+
+    fn merge(&mut self, entries: &mut Map, source: Node, depth: usize) -> Result<(), Vec<Problem>> {
+        match source.value {
+            Value::Map(map) => {
+                for (key, entry) in map {
+                    entries.entry(key).or_insert(entry);
+                }
+                Ok(())
+            }
+            Value::Seq(items) if depth == 0 => {
+                items.into_iter().try_for_each(|item| self.merge(entries, item, 1))
+            }
+            _ => Err(self.fail(
+                source.span,
+                "map merge requires a mapping or a list of mappings as the value of '<<'",
+            )),
+        }
+    }
+
+    fn add(&mut self, node: Node) -> Result<(), Vec<Problem>> {
+        self.nodes += 1;
+        if self.nodes > MAX_NODES {
+            return Err(self.fail(node.span, format!("more than {MAX_NODES} values")));
+        }
+        let path = self.path();
+        let Some(open) = self.stack.last_mut() else {
+            self.documents.push(node);
+            return Ok(());
+        };
+        match &mut open.content {
+            Content::Seq(items) => items.push(node),
+            Content::Map { key: slot @ None, .. } => {
+                let Value::Str(text) = &node.value else {
+                    let message = format!("keys must be strings, found {}", node.kind());
+                    self.problems.push(
+                        Problem::error("non-string-key", node.span, &path, message)
+                            .hint("put quotes around it"),
+                    );
+                    *slot = Some((format!("\u{0}{}", self.nodes), node.span));
+                    return Ok(());
+                };
+                *slot = Some((text.expose().to_owned(), node.span));
+            }
+            Content::Map { entries, key, merges } => {
+                let (key, at) = key.take().unwrap_or_default();
+                if key == "<<" {
+                    if !merges.is_empty() {
+                        self.problems.push(Problem::error(
+                            "duplicate-key",
+                            at,
+                            &path,
+                            "mapping key \"<<\" is already defined",
+                        ));
+                    }
+                    merges.push(node);
+                } else if let Some(first) = entries.get(&key) {
+                    let message =
+                        format!("mapping key \"{key}\" is already defined at line {}", first.key.line);
+                    self.problems.push(
+                        Problem::error("duplicate-key", at, &path.key(&key), message)
+                            .hint("keep one of the two")
+                            .related(first.key, "first defined here"),
+                    );
+                } else {
+                    entries.insert(key, Entry { key: at, node });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn path(&self) -> Path {
+        self.stack.iter().fold(Path::default(), |path, open| match &open.content {
+            Content::Seq(items) => path.index(items.len()),
+            Content::Map { key: Some((key, _)), .. } => path.key(key),
+            Content::Map { .. } => path,
+        })
+    }
+
+    fn scalar(&mut self, text: &str, style: ScalarStyle, tag: &str, at: Span) -> Node {
+        let string = |text: &str| Value::Str(Text::with_secrecy(text, self.secret));
+        let value = match tag {
+            "!!str" | "!" => string(text),
+            "!!null" => Value::Null,
+            _ if style != ScalarStyle::Plain => string(text),
+            "!!float" => resolve(text).map_or_else(
+                || string(text),
+                |value| match value {
+                    #[expect(clippy::cast_precision_loss, reason = "asked for by the tag")]
+                    Value::Int(number) => Value::Float(number as f64),
+                    other => other,
+                },
+            ),
+            _ => resolve(text).unwrap_or_else(|| string(text)),
+        };
+        if style == ScalarStyle::Plain && tag.is_empty() && is_timestamp(text) {
+            let message = format!("'{text}' is a date to YAML, expected a string");
+            self.problems
+                .push(Problem::error("timestamp", at, &self.path(), message).hint("put quotes around it"));
+        }
+        Node { span: at, directive: directive(tag), value }
+    }
+}
+
+fn directive(tag: &str) -> Option<Directive> {
+    match tag {
+        "!reset" => Some(Directive::Reset),
+        "!override" => Some(Directive::Override),
+        _ => None,
+    }
+}
+
+/// A plain scalar as yaml.v3 resolves it; `None` for a string.
+fn resolve(text: &str) -> Option<Value> {
+    match text {
+        "" | "~" | "null" | "Null" | "NULL" => return Some(Value::Null),
+        "true" | "True" | "TRUE" => return Some(Value::Bool(true)),
+        "false" | "False" | "FALSE" => return Some(Value::Bool(false)),
+        ".nan" | ".NaN" | ".NAN" => return Some(Value::Float(f64::NAN)),
+        ".inf" | ".Inf" | ".INF" | "+.inf" | "+.Inf" | "+.INF" => return Some(Value::Float(f64::INFINITY)),
+        "-.inf" | "-.Inf" | "-.INF" => return Some(Value::Float(f64::NEG_INFINITY)),
+        _ => {}
+    }
+    let first = text.as_bytes()[0];
+    if first == b'.' {
+        return text.parse().ok().filter(|_| text.len() > 1 && is_float(text)).map(Value::Float);
+    }
+    if !first.is_ascii_digit() && first != b'+' && first != b'-' {
+        return None;
+    }
+    let plain = text.replace('_', "");
+    let (negative, digits) = match plain.as_bytes().first()? {
+        b'-' => (true, &plain[1..]),
+        b'+' => (false, &plain[1..]),
+        _ => (false, plain.as_str()),
+    };
+    if let Some(magnitude) = integer(digits) {
+        return match (negative, i64::try_from(magnitude)) {
+            (false, Ok(number)) => Some(Value::Int(number)),
+            (true, Ok(number)) => Some(Value::Int(-number)),
+            (true, Err(_)) if magnitude == 1 << 63 => Some(Value::Int(i64::MIN)),
+            (false, Err(_)) => Some(Value::BigInt(magnitude)),
+            (true, Err(_)) => None,
+        };
+    }
+    is_float(&plain).then(|| plain.parse().ok().map(Value::Float)).flatten()
+}
+
+/// Go's `ParseUint(digits, 0, 64)`.
+fn integer(digits: &str) -> Option<u64> {
+    let lower = digits.to_ascii_lowercase();
+    let (radix, digits) = match lower.as_bytes() {
+        [b'0', b'x', ..] => (16, &lower[2..]),
+        [b'0', b'b', ..] => (2, &lower[2..]),
+        [b'0', b'o', ..] => (8, &lower[2..]),
+        [b'0', _, ..] => (8, &lower[1..]),
+        _ => (10, lower.as_str()),
+    };
+    (!digits.is_empty() && !digits.starts_with(['+', '-']))
+        .then(|| u64::from_str_radix(digits, radix).ok())
+        .flatten()
+}
+
+/// `[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?`
+fn is_float(text: &str) -> bool {
+    let text = text.strip_prefix(['-', '+']).unwrap_or(text);
+    let (mantissa, exponent) =
+        text.find(['e', 'E']).map_or((text, None), |at| (&text[..at], Some(&text[at + 1..])));
+    let digits = |text: &str| text.bytes().all(|c| c.is_ascii_digit());
+    let mantissa = match mantissa.split_once('.') {
+        Some((whole, part)) => digits(whole) && digits(part) && !(whole.is_empty() && part.is_empty()),
+        None => !mantissa.is_empty() && digits(mantissa),
+    };
+    let exponent = exponent.is_none_or(|exponent| {
+        let exponent = exponent.strip_prefix(['-', '+']).unwrap_or(exponent);
+        !exponent.is_empty() && digits(exponent)
+    });
+    mantissa && exponent
+}
+
+fn is_timestamp(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    if bytes.len() < 8 || bytes[4] != b'-' || !bytes[..4].iter().all(u8::is_ascii_digit) {
+        return false;
+    }
+    let date = text.split(['T', 't', ' ']).next().unwrap_or("");
+    let mut parts = date.split('-').skip(1);
+    let small = |part: Option<&str>, most: u32| {
+        part.is_some_and(|part| {
+            (1..=2).contains(&part.len())
+                && part.parse::<u32>().is_ok_and(|number| (1..=most).contains(&number))
+        })
+    };
+    let is_date = small(parts.next(), 12) && small(parts.next(), 31) && parts.next().is_none();
+    let time = &text[date.len()..];
+    is_date
+        && (time.is_empty()
+            || time[1..].matches(':').count() == 2 && time[1..].starts_with(|c: char| c.is_ascii_digit()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn value(text: &str) -> Value {
+        parse(&format!("a: {text}"), FileId(0), false).unwrap()[0].get("a").unwrap().value.clone()
+    }
+
+    #[test]
+    fn scalars_resolve_as_in_go() {
+        for (text, resolved) in [
+            ("yes", Value::Str("yes".into())),
+            ("TRUE", Value::Bool(true)),
+            ("010", Value::Int(8)),
+            ("0o10", Value::Int(8)),
+            ("0x1F", Value::Int(31)),
+            ("0b11", Value::Int(3)),
+            ("1_000", Value::Int(1000)),
+            ("089", Value::Float(89.0)),
+            ("1.10", Value::Float(1.1)),
+            ("12:30:45", Value::Str("12:30:45".into())),
+            ("-5", Value::Int(-5)),
+            ("~", Value::Null),
+            ("", Value::Null),
+            ("'1'", Value::Str("1".into())),
+            ("18446744073709551615", Value::BigInt(u64::MAX)),
+            ("1.2.3", Value::Str("1.2.3".into())),
+            ("1e3", Value::Float(1000.0)),
+            ("!!str 5", Value::Str("5".into())),
+        ] {
+            assert_eq!(value(text), resolved, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_repeated_key_names_both_places() {
+        let problems = parse("a: 1\nb:\n  c: 1\n  c: 2\n", FileId(0), false).unwrap_err();
+        assert_eq!(problems[0].message, "mapping key \"c\" is already defined at line 3");
+        assert_eq!((problems[0].at.unwrap().line, problems[0].related[0].0.line), (4, 3));
+    }
+
+    #[test]
+    fn merge_keys_lose_against_explicit_ones() {
+        let text = "x: &x {a: 1, b: 1}\ny: &y {b: 2, c: 2}\nz:\n  <<: [*x, *y]\n  a: 0\n";
+        let document = &parse(text, FileId(0), false).unwrap()[0];
+        let get = |key: &str| document.get("z").unwrap().get(key).unwrap().value.clone();
+        assert_eq!((get("a"), get("b"), get("c")), (Value::Int(0), Value::Int(1), Value::Int(2)));
+    }
+
+    #[test]
+    fn hostile_documents_end_in_an_error() {
+        let mut bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n".to_owned();
+        for level in 1..10 {
+            let names = vec![format!("*a{}", level - 1); 9].join(", ");
+            bomb += &format!("a{level}: &a{level} [{names}]\n");
+        }
+        for text in [bomb, "[".repeat(20_000), "a: &a [*a]".to_owned(), "- ".repeat(3_000)] {
+            assert!(parse(&text, FileId(0), false).is_err());
+        }
+    }
+
+    #[test]
+    fn dates_are_refused() {
+        assert!(parse("a: 2024-01-02", FileId(0), false).is_err());
+        assert!(parse("a: 1.2.3-4", FileId(0), false).is_ok());
+    }
+}
