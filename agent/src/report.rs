@@ -1,0 +1,151 @@
+//! What is said of what has happened, and where to?
+//!
+//! Each transition once: to the history, to whoever listens on the control socket, and to the log, with stable fields
+//! (`STACK`, `SERVICE`, `CONTAINER`, `KIND`, `FIELD`, `EXPECTED`, `ACTUAL`, `CAUSE`, `GENERATION`). What is a transition,
+//! `plan` says; this file never decides that something is new. Lines on standard error start with the `<N>` that
+//! journald reads as their priority where it is the reader.
+
+use std::io::{IsTerminal, Write};
+
+use plan::{
+    drift::{Drift, Subject},
+    status::{Transition, TransitionEvent},
+};
+use serde_json::{Map, Value};
+
+use crate::{clock, daemon::Agent, options::LogFormat};
+
+/// Tells everybody once.
+pub fn report(agent: &Agent, transitions: &[Transition]) {
+    if let Err(error) = agent.history.append(transitions) {
+        tracing::error!("cannot write the history in {}: {error}", agent.options.state_dir.display());
+    }
+    for transition in transitions {
+        agent.store.tell(transition);
+        say(transition, agent.options.log_format);
+    }
+}
+
+fn say(transition: &Transition, format: LogFormat) {
+    let stderr = std::io::stderr();
+    let line = match format {
+        LogFormat::Json => format!("{}\n", Value::Object(fields(transition))),
+        // On a terminal a priority would only be noise.
+        _ if stderr.is_terminal() => format!("{} {}\n", clock::stamp(transition.at), words(transition)),
+        _ => format!("<{}>{}\n", priority(transition), words(transition)),
+    };
+    // A log that cannot be written must not stop what it is about.
+    let _ = stderr.lock().write_all(line.as_bytes());
+}
+
+/// One line for people: never more, whatever a name or an error holds.
+fn words(transition: &Transition) -> String {
+    let message: String =
+        transition.message.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect();
+    format!("{}: {message}", transition.stack)
+}
+
+/// How much it matters, as syslog counts.
+pub fn priority(transition: &Transition) -> u8 {
+    match transition.event {
+        TransitionEvent::Failed => 3,
+        TransitionEvent::Found | TransitionEvent::Waiting => 4,
+        TransitionEvent::Corrected | TransitionEvent::Gone | TransitionEvent::Generation => 5,
+        TransitionEvent::Done | TransitionEvent::Phase | TransitionEvent::Note => 6,
+    }
+}
+
+/// The fields of the structured entry, under the journal's names. Values are text, as the journal has it.
+pub fn fields(transition: &Transition) -> Map<String, Value> {
+    let mut fields = Map::new();
+    let mut put = |name: &str, value: &str| {
+        if !value.is_empty() {
+            fields.insert(name.to_owned(), Value::String(value.to_owned()));
+        }
+    };
+    put("MESSAGE", &words(transition));
+    put("PRIORITY", &priority(transition).to_string());
+    put("TIMESTAMP", &clock::stamp(transition.at));
+    put("EVENT", transition.event.as_str());
+    put("STACK", transition.stack.as_str());
+    put("GENERATION", transition.generation.as_ref().map_or("", |generation| generation.as_str()));
+    if let Some(drift) = &transition.drift {
+        let (service, container) = names(drift);
+        put("SERVICE", service);
+        put("CONTAINER", container);
+        put("SUBJECT", &drift.subject.to_string());
+        put("KIND", drift.kind.as_str());
+        put("FIELD", &drift.field);
+        put("EXPECTED", &drift.want);
+        put("ACTUAL", &drift.have);
+        put("PLACE", drift.place.as_deref().unwrap_or_default());
+        put("CAUSE", drift.cause.as_deref().unwrap_or_default());
+    }
+    fields
+}
+
+fn names(drift: &Drift) -> (&str, &str) {
+    match &drift.subject {
+        Subject::Service { service, container, .. } => {
+            (service.as_str(), container.as_deref().unwrap_or_default())
+        }
+        Subject::Container { name, .. } => ("", name),
+        Subject::Stack | Subject::Network { .. } | Subject::Volume { .. } | Subject::Image { .. } => ("", ""),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use plan::{drift::DriftKind, ids::Time};
+
+    use super::*;
+
+    #[test]
+    fn an_entry_has_stable_fields_and_one_line() {
+        let drift = Drift {
+            subject: Subject::Service {
+                service: "web".into(),
+                number: Some(1),
+                container: Some("app-web-1".into()),
+                id: None,
+            },
+            kind: DriftKind::Stopped,
+            field: "state".into(),
+            want: "running".into(),
+            have: "exited (137)".into(),
+            place: Some("compose.yaml:3:5".into()),
+            cause: None,
+        };
+        let transition = Transition {
+            at: Time(0),
+            stack: "app".into(),
+            event: TransitionEvent::Found,
+            drift: Some(drift),
+            message: "web-1 is stopped\n<0>forged".into(),
+            generation: Some("/nix/store/x".into()),
+        };
+        let fields = fields(&transition);
+        let names: Vec<_> = fields.keys().map(String::as_str).collect();
+        assert_eq!(
+            names,
+            [
+                "MESSAGE",
+                "PRIORITY",
+                "TIMESTAMP",
+                "EVENT",
+                "STACK",
+                "GENERATION",
+                "SERVICE",
+                "CONTAINER",
+                "SUBJECT",
+                "KIND",
+                "FIELD",
+                "EXPECTED",
+                "ACTUAL",
+                "PLACE"
+            ]
+        );
+        assert_eq!(fields["MESSAGE"], "app: web-1 is stopped <0>forged");
+        assert_eq!(fields["PRIORITY"], "4");
+    }
+}
