@@ -9,13 +9,20 @@
 //!
 //! **Not here:** what runs (docker), what to do about it (plan), when (agent).
 
+pub mod canonical;
+pub mod check;
 pub mod decode;
+pub mod disk;
 pub mod doc;
 pub mod dotenv;
+mod extends;
 pub mod fields;
 pub mod interpolate;
+pub mod load;
 pub mod merge;
 pub mod model;
+pub mod name;
+pub mod normalize;
 pub mod paths;
 mod problem;
 mod read;
@@ -25,6 +32,7 @@ mod text;
 pub mod values;
 pub mod yaml;
 
+pub use load::{LoadRequest, Loaded, load};
 pub use problem::{Problem, Problems, Rule, Severity, SourceFile, Sources};
 pub use read::{Content, FileKind, MAX_FILE, ReadText};
 pub use text::{MASK, Text};

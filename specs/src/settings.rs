@@ -19,7 +19,12 @@
 
 use std::collections::BTreeMap;
 
-use crate::{Text, model::Duration};
+use crate::{
+    Problem, Text,
+    doc::{Node, Path, Value},
+    model::Duration,
+    values::{parse_duration, scalar_text},
+};
 
 /// The settings of one stack, or of the host.
 #[derive(Debug, Clone, PartialEq)]
@@ -168,4 +173,185 @@ pub enum UnsetVariables {
     Warn,
     /// Refuse the stack.
     Error,
+}
+
+/// Reads `x-agent` of a document. Mistakes are problems with their places.
+pub fn decode(document: &Node, problems: &mut Vec<Problem>) -> AgentSettings {
+    let mut settings = AgentSettings::default();
+    if let Some(node) = document.get("x-agent") {
+        settings.read(node, &Path::of("x-agent"), problems);
+    }
+    settings
+}
+
+const KEYS: [&str; 11] = [
+    "env_files", "requires_mounts", "drift", "update", "on_secret_change", "images", "ensure_dirs", "health_deadline",
+    "unset_variables", "remove_orphans", "allow_empty",
+];
+
+impl AgentSettings {
+    /// Puts what `node` says on top of these settings.
+    pub fn read(&mut self, node: &Node, path: &Path, problems: &mut Vec<Problem>) {
+        let Value::Map(fields) = &node.value else {
+            problems.push(Problem::error("settings", node.span, path, format!("expected a mapping, found {}", node.kind())));
+            return;
+        };
+        for (key, entry) in fields {
+            if let Err(expected) = self.read_key(key, &entry.node) {
+                let at = if KEYS.contains(&key.as_str()) { entry.node.span } else { entry.key };
+                problems.push(Problem::error("settings", at, &path.key(key), expected));
+            }
+        }
+    }
+
+    fn read_key(&mut self, key: &str, node: &Node) -> Result<(), String> {
+        match key {
+            "env_files" => self.env_files = texts(node)?,
+            "images" => self.images = texts(node)?,
+            "requires_mounts" => self.requires_mounts = list(node, required_mount)?,
+            "ensure_dirs" => self.ensure_dirs = list(node, ensured_folder)?,
+            "drift" => self.drift = drift_policy(node)?,
+            "update" => update_policy(&mut self.update, node)?,
+            "on_secret_change" => self.on_secret_change = secret_changes(node)?,
+            "health_deadline" => self.health_deadline = duration(node)?,
+            "remove_orphans" => self.remove_orphans = flag(node)?,
+            "allow_empty" => self.allow_empty = flag(node)?,
+            "unset_variables" => {
+                self.unset_variables = match word(node)? {
+                    "warn" => UnsetVariables::Warn,
+                    "error" => UnsetVariables::Error,
+                    other => return Err(format!("expected warn or error, found '{other}'")),
+                }
+            }
+            _ => return Err(format!("unknown setting, expected one of {}", KEYS.join(", "))),
+        }
+        Ok(())
+    }
+}
+
+fn word(node: &Node) -> Result<&str, String> {
+    node.as_text().map(Text::expose).ok_or_else(|| format!("expected a string, found {}", node.kind()))
+}
+
+fn flag(node: &Node) -> Result<bool, String> {
+    match node.value {
+        Value::Bool(flag) => Ok(flag),
+        _ => Err(format!("expected true or false, found {}", node.kind())),
+    }
+}
+
+fn duration(node: &Node) -> Result<Duration, String> {
+    parse_duration(word(node)?).map(Duration).ok_or_else(|| "expected a duration such as 1m30s".into())
+}
+
+fn texts(node: &Node) -> Result<Vec<Text>, String> {
+    match &node.value {
+        Value::Str(text) => Ok(vec![text.clone()]),
+        _ => list(node, |item| word(item).map(Text::plain)),
+    }
+}
+
+fn list<T>(node: &Node, read: impl Fn(&Node) -> Result<T, String>) -> Result<Vec<T>, String> {
+    node.as_seq().ok_or_else(|| format!("expected a list, found {}", node.kind()))?.iter().map(read).collect()
+}
+
+/// The fields of a mapping, all of which must be among `known`.
+fn fields<'n>(node: &'n Node, known: &[&str]) -> Result<&'n crate::doc::Map, String> {
+    let map = node.as_map().ok_or_else(|| format!("expected a mapping, found {}", node.kind()))?;
+    match map.keys().find(|key| !known.contains(&key.as_str())) {
+        Some(odd) => Err(format!("'{odd}' is unknown, expected {}", known.join(", "))),
+        None => Ok(map),
+    }
+}
+
+fn required_mount(node: &Node) -> Result<RequiredMount, String> {
+    if let Value::Str(path) = &node.value {
+        return Ok(RequiredMount { path: path.expose().to_owned(), ..RequiredMount::default() });
+    }
+    fields(node, &["path", "type", "optional"])?;
+    let text = |key: &str| node.get(key).map(|node| word(node).map(str::to_owned)).transpose();
+    Ok(RequiredMount {
+        path: text("path")?.ok_or("path is missing")?,
+        fs_type: text("type")?,
+        optional: node.get("optional").map(flag).transpose()?.unwrap_or(false),
+    })
+}
+
+fn ensured_folder(node: &Node) -> Result<EnsuredFolder, String> {
+    if let Value::Str(path) = &node.value {
+        return Ok(EnsuredFolder { path: path.expose().to_owned(), ..EnsuredFolder::default() });
+    }
+    fields(node, &["path", "owner", "group", "mode"])?;
+    let text = |key: &str| node.get(key).map(|node| scalar_text(&node.value).expose().to_owned());
+    let mode = match node.get("mode").map(|mode| &mode.value) {
+        None => None,
+        Some(Value::Int(mode)) => u32::try_from(*mode).ok(),
+        Some(value) => {
+            Some(u32::from_str_radix(scalar_text(value).expose(), 8).map_err(|_| "expected a mode such as \"0750\"")?)
+        }
+    };
+    Ok(EnsuredFolder { path: text("path").ok_or("path is missing")?, owner: text("owner"), group: text("group"), mode })
+}
+
+fn drift_action(node: &Node) -> Result<DriftAction, String> {
+    match word(node)? {
+        "correct" => Ok(DriftAction::Correct),
+        "report" => Ok(DriftAction::Report),
+        "ignore" => Ok(DriftAction::Ignore),
+        other => Err(format!("expected correct, report or ignore, found '{other}'")),
+    }
+}
+
+fn drift_policy(node: &Node) -> Result<DriftPolicy, String> {
+    if matches!(node.value, Value::Str(_)) {
+        return Ok(DriftPolicy { default: drift_action(node)?, ..DriftPolicy::default() });
+    }
+    fields(node, &["default", "kinds", "services", "ignore"])?;
+    let actions = |key: &str| -> Result<BTreeMap<String, DriftAction>, String> {
+        let map = node.get(key).and_then(Node::as_map);
+        map.into_iter().flatten().map(|(name, entry)| Ok((name.clone(), drift_action(&entry.node)?))).collect()
+    };
+    let ignore = node.get("ignore").map(texts).transpose()?.unwrap_or_default();
+    Ok(DriftPolicy {
+        default: node.get("default").map(drift_action).transpose()?.unwrap_or_default(),
+        kinds: actions("kinds")?,
+        services: actions("services")?,
+        ignore: ignore.iter().map(|field| field.expose().to_owned()).collect(),
+    })
+}
+
+fn update_policy(policy: &mut UpdatePolicy, node: &Node) -> Result<(), String> {
+    for (key, entry) in fields(node, &["keep_old", "order", "monitor", "rollback"])? {
+        let node = &entry.node;
+        match key.as_str() {
+            "keep_old" => policy.keep_old = flag(node)?,
+            "rollback" => policy.rollback = flag(node)?,
+            "monitor" => policy.monitor = duration(node)?,
+            _ => {
+                policy.order = match word(node)? {
+                    "auto" => UpdateOrder::Auto,
+                    "start-first" => UpdateOrder::StartFirst,
+                    "stop-first" => UpdateOrder::StopFirst,
+                    other => return Err(format!("expected auto, start-first or stop-first, found '{other}'")),
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+fn secret_changes(node: &Node) -> Result<BTreeMap<String, SecretChange>, String> {
+    let one = |node: &Node| match word(node)? {
+        "recreate" => Ok(SecretChange::Recreate),
+        "restart" => Ok(SecretChange::Restart),
+        "none" => Ok(SecretChange::Nothing),
+        other => match other.strip_prefix("signal:") {
+            Some(signal) if !signal.is_empty() => Ok(SecretChange::Signal(signal.to_owned())),
+            _ => Err(format!("expected recreate, restart, signal:NAME or none, found '{other}'")),
+        },
+    };
+    match node.as_map() {
+        Some(map) => map.iter().map(|(name, entry)| Ok((name.clone(), one(&entry.node)?))).collect(),
+        None => Ok(BTreeMap::from([(String::new(), one(node)?)])),
+    }
 }

@@ -1,0 +1,33 @@
+//! Prints the canonical JSON of one compose file: `config -f FILE [-p NAME]`. `agentctl config` does more.
+
+use std::{env, path::PathBuf, process::ExitCode};
+
+use specs::{LoadRequest, Text, canonical, disk::Disk, load};
+
+#[expect(clippy::print_stdout, clippy::print_stderr, reason = "a program for the terminal")]
+fn main() -> ExitCode {
+    let mut request = LoadRequest {
+        working_directory: env::current_dir().unwrap_or_default(),
+        environment: env::vars().map(|(key, value)| (key, Text::plain(value))).collect(),
+        ..LoadRequest::default()
+    };
+    let mut arguments = env::args().skip(1);
+    while let Some(argument) = arguments.next() {
+        match argument.as_str() {
+            "-f" | "--file" => request.files.extend(arguments.next().map(PathBuf::from)),
+            "-p" | "--project-name" => request.name = arguments.next(),
+            "--format" => drop(arguments.next()),
+            _ => {}
+        }
+    }
+    match load(&request, &Disk) {
+        Ok(loaded) => {
+            println!("{}", canonical::json(&loaded.project, canonical::Secrets::Mask));
+            ExitCode::SUCCESS
+        }
+        Err(problems) => {
+            eprintln!("{problems}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! Does the project hang together: does everything that is named exist, and does nothing contradict itself?
+//!
+//! The consistency rules of Docker Compose, for enabled services.
+
+use std::collections::BTreeSet;
+
+use crate::{
+    Problem,
+    doc::{Node, Path, Span},
+    model::{MountKind, Project, Service},
+};
+
+/// Reports every contradiction, each at the field that causes it.
+pub fn consistency(project: &Project, document: &Node, problems: &mut Vec<Problem>) {
+    for (name, service) in &project.services {
+        let mut check = Check { project, name, document, problems };
+        check.image(service);
+        check.references(service);
+        check.dependencies(service);
+        check.limits(service);
+        check.targets(service);
+    }
+    cycles(project, document, problems);
+}
+
+struct Check<'a> {
+    project: &'a Project,
+    name: &'a str,
+    document: &'a Node,
+    problems: &'a mut Vec<Problem>,
+}
+
+impl Check<'_> {
+    fn error(&mut self, field: &str, message: String) {
+        let path = Path::of("services").key(self.name);
+        let node = self.document.get("services").and_then(|services| services.get(self.name));
+        let at = node.and_then(|node| node.get(field)).or(node).map_or_else(Span::default, |node| node.span);
+        let path = if field.is_empty() { path } else { path.key(field) };
+        self.problems.push(Problem::error("consistency", at, &path, message));
+    }
+
+    fn image(&mut self, service: &Service) {
+        if service.image.is_empty() && service.build.is_none() && service.provider.is_none() {
+            self.error("", format!("service \"{}\" has neither an image nor a build context specified", self.name));
+        }
+        if let Some(build) = &service.build
+            && !build.dockerfile.is_empty()
+            && !build.dockerfile_inline.is_empty()
+        {
+            self.error("build", "dockerfile and dockerfile_inline exclude each other".into());
+        }
+    }
+
+    fn references(&mut self, service: &Service) {
+        if !service.network_mode.is_empty() && !service.networks.is_empty() {
+            self.error("networks", format!("service {} declares mutually exclusive `network_mode` and `networks`", self.name));
+        }
+        for network in service.networks.keys().filter(|name| !self.project.networks.contains_key(*name)) {
+            self.error("networks", format!("service \"{}\" refers to undefined network {network}", self.name));
+        }
+        let volumes = service.volumes.iter().filter(|mount| mount.kind == MountKind::Volume && !mount.source.is_empty());
+        for source in volumes.map(|mount| mount.source.expose()).filter(|name| !self.project.volumes.contains_key(*name)) {
+            self.error("volumes", format!("service \"{}\" refers to undefined volume {source}", self.name));
+        }
+        for reference in &service.secrets {
+            let source = reference.source.expose();
+            if !self.project.secrets.contains_key(source) {
+                self.error("secrets", format!("service \"{}\" refers to undefined secret {source}", self.name));
+            }
+        }
+        for reference in &service.configs {
+            let source = reference.source.expose();
+            if !self.project.configs.contains_key(source) {
+                self.error("configs", format!("service \"{}\" refers to undefined config {source}", self.name));
+            }
+        }
+        for model in service.models.keys().filter(|name| !self.project.models.contains_key(*name)) {
+            self.error("models", format!("service \"{}\" refers to undefined model {model}", self.name));
+        }
+        if let Some(check) = &service.healthcheck
+            && let Some(first) = check.test.first()
+            && !["CMD", "CMD-SHELL", "NONE"].contains(&first.expose())
+        {
+            self.error("healthcheck", "healthcheck.test must start either by \"CMD\", \"CMD-SHELL\" or \"NONE\"".into());
+        }
+    }
+
+    fn dependencies(&mut self, service: &Service) {
+        for (dependency, edge) in &service.depends_on {
+            if self.project.services.contains_key(dependency) || !edge.required {
+                continue;
+            }
+            let message = if self.project.disabled_services.contains_key(dependency) {
+                format!("service \"{dependency}\" is required by \"{}\" but is disabled; enable its profile", self.name)
+            } else {
+                format!("service \"{}\" depends on undefined service \"{dependency}\"", self.name)
+            };
+            self.error("depends_on", message);
+        }
+        if let Some(owner) = service.network_mode.expose().strip_prefix("service:")
+            && !self.project.services.contains_key(owner)
+        {
+            self.error("network_mode", format!("service \"{owner}\" not found for network_mode 'service:{owner}'"));
+        }
+    }
+
+    fn limits(&mut self, service: &Service) {
+        let replicas = service.deploy.as_ref().and_then(|deploy| deploy.replicas);
+        if let (Some(scale), Some(replicas)) = (service.scale, replicas)
+            && scale != replicas
+        {
+            self.error("scale", "can't set distinct values on 'scale' and 'deploy.replicas'".into());
+        }
+        let count = service.scale.or(replicas).unwrap_or(1);
+        if count < 0 {
+            self.error("scale", "a service cannot have a negative number of containers".into());
+        }
+        if count > 1 && !service.container_name.is_empty() {
+            self.error("container_name", format!("container_name must be unique, and {count} containers are asked for"));
+        }
+        let Some(deploy) = &service.deploy else { return };
+        if let Some(limits) = &deploy.resources.limits {
+            let pairs: [(&str, bool); 3] = [
+                ("cpus", differs(f64::from(service.cpus), f64::from(limits.cpus))),
+                ("mem_limit", service.mem_limit.0 != 0 && limits.memory != service.mem_limit),
+                ("pids_limit", service.pids_limit != 0 && limits.pids != service.pids_limit),
+            ];
+            for (field, _) in pairs.into_iter().filter(|(_, differs)| *differs) {
+                self.error(field, format!("can't set distinct values on '{field}' and 'deploy.resources.limits'"));
+            }
+        }
+        if let Some(reserved) = &deploy.resources.reservations
+            && service.mem_reservation.0 != 0
+            && reserved.memory != service.mem_reservation
+        {
+            let message = "can't set distinct values on 'mem_reservation' and 'deploy.resources.reservations.memory'";
+            self.error("mem_reservation", message.into());
+        }
+    }
+
+    fn targets(&mut self, service: &Service) {
+        let mut seen = BTreeSet::new();
+        let tmpfs = service.tmpfs.iter().map(|entry| entry.expose().split(':').next().unwrap_or_default());
+        let targets: Vec<&str> = tmpfs.chain(service.volumes.iter().map(|mount| mount.target.expose())).collect();
+        for target in targets {
+            if !seen.insert(target.to_owned()) {
+                self.error("volumes", format!("two mounts have the same target {target}"));
+            }
+        }
+    }
+}
+
+/// Both given, and not the same.
+fn differs(field: f64, limit: f64) -> bool {
+    field != 0.0 && (field - limit).abs() > f64::EPSILON
+}
+
+fn cycles(project: &Project, document: &Node, problems: &mut Vec<Problem>) {
+    let mut done = BTreeSet::new();
+    for start in project.services.keys() {
+        let mut trail = Vec::new();
+        if let Some(cycle) = find_cycle(project, start, &mut trail, &mut done) {
+            let at = document.get("services").and_then(|services| services.get(start)?.get("depends_on"));
+            let path = Path::of("services").key(start).key("depends_on");
+            let message = format!("dependency cycle detected: {}", cycle.join(" -> "));
+            problems.push(Problem::error("cycle", at.map_or_else(Span::default, |node| node.span), &path, message));
+            return;
+        }
+    }
+}
+
+fn find_cycle<'p>(
+    project: &'p Project,
+    name: &'p str,
+    trail: &mut Vec<&'p str>,
+    done: &mut BTreeSet<&'p str>,
+) -> Option<Vec<String>> {
+    if let Some(at) = trail.iter().position(|earlier| *earlier == name) {
+        let mut cycle: Vec<String> = trail[at..].iter().map(|name| (*name).to_owned()).collect();
+        cycle.push(name.to_owned());
+        return Some(cycle);
+    }
+    if !done.insert(name) {
+        return None;
+    }
+    trail.push(name);
+    for dependency in project.services.get(name).into_iter().flat_map(|service| service.depends_on.keys()) {
+        // A service on the trail is looked at again, so that the whole cycle can be named.
+        if trail.contains(&dependency.as_str()) || !done.contains(dependency.as_str()) {
+            if let Some(cycle) = find_cycle(project, dependency, trail, done) {
+                return Some(cycle);
+            }
+        }
+    }
+    trail.pop();
+    None
+}

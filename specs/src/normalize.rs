@@ -1,0 +1,201 @@
+//! What does a canonical document leave unsaid?
+//!
+//! Compose's defaults: the default network, names of objects, implied dependencies, build defaults, variables taken over
+//! from the environment.
+
+use crate::{
+    Text,
+    doc::{Entry, Map, Node, Span, Value},
+    interpolate::Lookup,
+    values::scalar_text,
+};
+
+/// Completes a canonical document of the project `name`.
+pub fn normalize(document: &mut Node, name: &str, environment: &dyn Lookup) {
+    let Value::Map(top) = &mut document.value else { return };
+    put(top, "name", Value::Str(name.into()));
+    let mut uses_default = false;
+    for service in objects(top, "services") {
+        defaults(service);
+        uses_default |= default_network(service);
+        inherit(service, environment);
+        implied_dependencies(service);
+    }
+    if uses_default {
+        let networks = section(top, "networks");
+        networks
+            .entry("default".into())
+            .or_insert_with(|| Entry { key: Span::default(), node: Node::new(Span::default(), Value::Map(Map::new())) });
+    }
+    for kind in ["networks", "volumes", "configs", "secrets"] {
+        names(top, kind, name);
+    }
+}
+
+fn names(top: &mut Map, kind: &str, project: &str) {
+    let Some(Value::Map(entries)) = top.get_mut(kind).map(|entry| &mut entry.node.value) else { return };
+    for (key, entry) in entries.iter_mut() {
+        if entry.node.value == Value::Null {
+            entry.node.value = Value::Map(Map::new());
+        }
+        let Value::Map(object) = &mut entry.node.value else { continue };
+        if object.get("name").is_some_and(|name| !scalar_text(&name.node.value).is_empty()) {
+            continue;
+        }
+        let external = object.get("external").is_some_and(|entry| truthy(&entry.node.value));
+        let name = if external { key.clone() } else { format!("{project}_{key}") };
+        put(object, "name", Value::Str(name.into()));
+    }
+}
+
+fn truthy(value: &Value) -> bool {
+    match value {
+        Value::Bool(flag) => *flag,
+        Value::Str(text) => matches!(text.expose().to_ascii_lowercase().as_str(), "true" | "yes" | "y" | "on" | "1"),
+        _ => false,
+    }
+}
+
+fn defaults(service: &mut Map) {
+    if let Some(entry) = service.get_mut("pull_policy")
+        && entry.node.as_text().is_some_and(|policy| *policy == "if_not_present")
+    {
+        entry.node.value = Value::Str("missing".into());
+    }
+    if let Some(Value::Map(build)) = service.get_mut("build").map(|entry| &mut entry.node.value)
+        && build.get("dockerfile").is_none()
+        && build.get("dockerfile_inline").is_none()
+    {
+        put(build, "dockerfile", Value::Str("Dockerfile".into()));
+    }
+}
+
+/// Joins the default network where the service says nothing; whether it is on the default network.
+fn default_network(service: &mut Map) -> bool {
+    if service.contains_key("provider") {
+        return false;
+    }
+    if service.get("network_mode").is_some_and(|entry| !scalar_text(&entry.node.value).is_empty()) {
+        return false;
+    }
+    let networks = section(service, "networks");
+    if networks.is_empty() {
+        put(networks, "default", Value::Null);
+    }
+    networks.contains_key("default")
+}
+
+/// Gives variables without a value the environment's; arguments of a build that stay without one are dropped.
+fn inherit(service: &mut Map, environment: &dyn Lookup) {
+    if let Some(entry) = service.get_mut("environment") {
+        take_over(&mut entry.node, environment, false);
+    }
+    if let Some(Value::Map(build)) = service.get_mut("build").map(|entry| &mut entry.node.value)
+        && let Some(entry) = build.get_mut("args")
+    {
+        take_over(&mut entry.node, environment, true);
+    }
+}
+
+fn take_over(node: &mut Node, environment: &dyn Lookup, drop_unset: bool) {
+    match &mut node.value {
+        Value::Map(map) => {
+            for (key, entry) in map.iter_mut() {
+                if entry.node.value == Value::Null
+                    && let Some(value) = environment.get(key)
+                {
+                    entry.node.value = Value::Str(value);
+                }
+            }
+            if drop_unset {
+                map.retain(|_, entry| entry.node.value != Value::Null);
+            }
+        }
+        Value::Seq(items) => {
+            items.retain_mut(|item| {
+                let Value::Str(written) = &item.value else { return true };
+                if written.expose().contains('=') {
+                    return true;
+                }
+                match environment.get(written.expose()) {
+                    Some(value) => {
+                        let key = written.expose();
+                        item.value = Value::Str(value.map(|value| format!("{key}={value}")));
+                        true
+                    }
+                    None => !drop_unset,
+                }
+            });
+        }
+        _ => {}
+    }
+}
+
+/// `links`, shared namespaces and `volumes_from` are dependencies too.
+fn implied_dependencies(service: &mut Map) {
+    let texts = |service: &Map, key: &str| -> Vec<Text> {
+        let Some(entry) = service.get(key) else { return Vec::new() };
+        match &entry.node.value {
+            Value::Seq(items) => items.iter().map(|item| scalar_text(&item.value)).collect(),
+            scalar => vec![scalar_text(scalar)],
+        }
+    };
+    let mut implied: Vec<(String, bool)> = Vec::new();
+    for link in texts(service, "links") {
+        implied.push((link.expose().split(':').next().unwrap_or_default().to_owned(), true));
+    }
+    for key in ["network_mode", "ipc", "pid", "uts", "cgroup"] {
+        for mode in texts(service, key) {
+            implied.extend(mode.expose().strip_prefix("service:").map(|name| (name.to_owned(), true)));
+        }
+    }
+    for from in texts(service, "volumes_from") {
+        if !from.expose().starts_with("container:") {
+            implied.push((from.expose().split(':').next().unwrap_or_default().to_owned(), false));
+        }
+    }
+    if implied.is_empty() {
+        return;
+    }
+    let edges = section(service, "depends_on");
+    for (name, restart) in implied {
+        if edges.contains_key(&name) {
+            continue;
+        }
+        let mut edge = Map::new();
+        put(&mut edge, "condition", Value::Str("service_started".into()));
+        if restart {
+            put(&mut edge, "restart", Value::Bool(true));
+        }
+        put(&mut edge, "required", Value::Bool(true));
+        put(edges, &name, Value::Map(edge));
+    }
+}
+
+fn objects<'m>(top: &'m mut Map, section: &str) -> impl Iterator<Item = &'m mut Map> {
+    let entries = match top.get_mut(section).map(|entry| &mut entry.node.value) {
+        Some(Value::Map(map)) => Some(map),
+        _ => None,
+    };
+    entries.into_iter().flat_map(|map| map.values_mut()).filter_map(|entry| match &mut entry.node.value {
+        Value::Map(object) => Some(object),
+        _ => None,
+    })
+}
+
+fn section<'m>(fields: &'m mut Map, key: &str) -> &'m mut Map {
+    let entry = fields
+        .entry(key.to_owned())
+        .or_insert_with(|| Entry { key: Span::default(), node: Node::new(Span::default(), Value::Null) });
+    if !matches!(entry.node.value, Value::Map(_)) {
+        entry.node.value = Value::Map(Map::new());
+    }
+    match &mut entry.node.value {
+        Value::Map(map) => map,
+        _ => unreachable!("made a mapping above"),
+    }
+}
+
+fn put(fields: &mut Map, key: &str, value: Value) {
+    fields.insert(key.to_owned(), Entry { key: Span::default(), node: Node::new(Span::default(), value) });
+}
