@@ -123,7 +123,10 @@ impl Control {
         call.must_act()?;
         let wanted: Reconcile = call.arguments()?;
         let stack = wanted.stack.as_deref();
-        self.0.rescan();
+        // What has just left the profile is declared no more, and gets its pass all the same.
+        for touched in self.0.rescan() {
+            self.0.trigger(Trigger::StackNow(touched));
+        }
         self.status_of(stack, None)?;
         if wanted.allow_empty {
             self.0.confirm_empty();

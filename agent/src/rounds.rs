@@ -118,8 +118,9 @@ impl<R: Rounds> Loop<R> {
                 }
             }
             Trigger::EveryStack | Trigger::EveryStackNow | Trigger::Engine => {
-                self.rounds.rescan();
-                for stack in self.rounds.stacks() {
+                // What has just left the profile is not among its stacks any more, and gets its pass all the same.
+                let gone = self.rounds.rescan();
+                for stack in gone.into_iter().chain(self.rounds.stacks()) {
                     self.scheduler.request_now(&stack, now);
                 }
             }
