@@ -41,7 +41,10 @@ impl Check<'_> {
 
     fn image(&mut self, service: &Service) {
         if service.image.is_empty() && service.build.is_none() && service.provider.is_none() {
-            self.error("", format!("service \"{}\" has neither an image nor a build context specified", self.name));
+            self.error(
+                "",
+                format!("service \"{}\" has neither an image nor a build context specified", self.name),
+            );
         }
         if let Some(build) = &service.build
             && !build.dockerfile.is_empty()
@@ -53,25 +56,43 @@ impl Check<'_> {
 
     fn references(&mut self, service: &Service) {
         if !service.network_mode.is_empty() && !service.networks.is_empty() {
-            self.error("networks", format!("service {} declares mutually exclusive `network_mode` and `networks`", self.name));
+            self.error(
+                "networks",
+                format!("service {} declares mutually exclusive `network_mode` and `networks`", self.name),
+            );
         }
         for network in service.networks.keys().filter(|name| !self.project.networks.contains_key(*name)) {
-            self.error("networks", format!("service \"{}\" refers to undefined network {network}", self.name));
+            self.error(
+                "networks",
+                format!("service \"{}\" refers to undefined network {network}", self.name),
+            );
         }
-        let volumes = service.volumes.iter().filter(|mount| mount.kind == MountKind::Volume && !mount.source.is_empty());
-        for source in volumes.map(|mount| mount.source.expose()).filter(|name| !self.project.volumes.contains_key(*name)) {
+        let volumes = service
+            .volumes
+            .iter()
+            .filter(|mount| mount.kind == MountKind::Volume && !mount.source.is_empty());
+        for source in volumes
+            .map(|mount| mount.source.expose())
+            .filter(|name| !self.project.volumes.contains_key(*name))
+        {
             self.error("volumes", format!("service \"{}\" refers to undefined volume {source}", self.name));
         }
         for reference in &service.secrets {
             let source = reference.source.expose();
             if !self.project.secrets.contains_key(source) {
-                self.error("secrets", format!("service \"{}\" refers to undefined secret {source}", self.name));
+                self.error(
+                    "secrets",
+                    format!("service \"{}\" refers to undefined secret {source}", self.name),
+                );
             }
         }
         for reference in &service.configs {
             let source = reference.source.expose();
             if !self.project.configs.contains_key(source) {
-                self.error("configs", format!("service \"{}\" refers to undefined config {source}", self.name));
+                self.error(
+                    "configs",
+                    format!("service \"{}\" refers to undefined config {source}", self.name),
+                );
             }
         }
         for model in service.models.keys().filter(|name| !self.project.models.contains_key(*name)) {
@@ -81,7 +102,10 @@ impl Check<'_> {
             && let Some(first) = check.test.first()
             && !["CMD", "CMD-SHELL", "NONE"].contains(&first.expose())
         {
-            self.error("healthcheck", "healthcheck.test must start either by \"CMD\", \"CMD-SHELL\" or \"NONE\"".into());
+            self.error(
+                "healthcheck",
+                "healthcheck.test must start either by \"CMD\", \"CMD-SHELL\" or \"NONE\"".into(),
+            );
         }
     }
 
@@ -91,7 +115,10 @@ impl Check<'_> {
                 continue;
             }
             let message = if self.project.disabled_services.contains_key(dependency) {
-                format!("service \"{dependency}\" is required by \"{}\" but is disabled; enable its profile", self.name)
+                format!(
+                    "service \"{dependency}\" is required by \"{}\" but is disabled; enable its profile",
+                    self.name
+                )
             } else {
                 format!("service \"{}\" depends on undefined service \"{dependency}\"", self.name)
             };
@@ -100,7 +127,10 @@ impl Check<'_> {
         if let Some(owner) = service.network_mode.expose().strip_prefix("service:")
             && !self.project.services.contains_key(owner)
         {
-            self.error("network_mode", format!("service \"{owner}\" not found for network_mode 'service:{owner}'"));
+            self.error(
+                "network_mode",
+                format!("service \"{owner}\" not found for network_mode 'service:{owner}'"),
+            );
         }
     }
 
@@ -116,7 +146,10 @@ impl Check<'_> {
             self.error("scale", "a service cannot have a negative number of containers".into());
         }
         if count > 1 && !service.container_name.is_empty() {
-            self.error("container_name", format!("container_name must be unique, and {count} containers are asked for"));
+            self.error(
+                "container_name",
+                format!("container_name must be unique, and {count} containers are asked for"),
+            );
         }
         let Some(deploy) = &service.deploy else { return };
         if let Some(limits) = &deploy.resources.limits {
@@ -126,14 +159,18 @@ impl Check<'_> {
                 ("pids_limit", service.pids_limit != 0 && limits.pids != service.pids_limit),
             ];
             for (field, _) in pairs.into_iter().filter(|(_, differs)| *differs) {
-                self.error(field, format!("can't set distinct values on '{field}' and 'deploy.resources.limits'"));
+                self.error(
+                    field,
+                    format!("can't set distinct values on '{field}' and 'deploy.resources.limits'"),
+                );
             }
         }
         if let Some(reserved) = &deploy.resources.reservations
             && service.mem_reservation.0 != 0
             && reserved.memory != service.mem_reservation
         {
-            let message = "can't set distinct values on 'mem_reservation' and 'deploy.resources.reservations.memory'";
+            let message =
+                "can't set distinct values on 'mem_reservation' and 'deploy.resources.reservations.memory'";
             self.error("mem_reservation", message.into());
         }
     }
@@ -141,7 +178,8 @@ impl Check<'_> {
     fn targets(&mut self, service: &Service) {
         let mut seen = BTreeSet::new();
         let tmpfs = service.tmpfs.iter().map(|entry| entry.expose().split(':').next().unwrap_or_default());
-        let targets: Vec<&str> = tmpfs.chain(service.volumes.iter().map(|mount| mount.target.expose())).collect();
+        let targets: Vec<&str> =
+            tmpfs.chain(service.volumes.iter().map(|mount| mount.target.expose())).collect();
         for target in targets {
             if !seen.insert(target.to_owned()) {
                 self.error("volumes", format!("two mounts have the same target {target}"));
@@ -163,7 +201,12 @@ fn cycles(project: &Project, document: &Node, problems: &mut Vec<Problem>) {
             let at = document.get("services").and_then(|services| services.get(start)?.get("depends_on"));
             let path = Path::of("services").key(start).key("depends_on");
             let message = format!("dependency cycle detected: {}", cycle.join(" -> "));
-            problems.push(Problem::error("cycle", at.map_or_else(Span::default, |node| node.span), &path, message));
+            problems.push(Problem::error(
+                "cycle",
+                at.map_or_else(Span::default, |node| node.span),
+                &path,
+                message,
+            ));
             return;
         }
     }

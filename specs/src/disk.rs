@@ -23,7 +23,10 @@ impl ReadText for Disk {
         let mut bytes = Zeroizing::new(Vec::new());
         file.take(MAX_FILE + 1).read_to_end(&mut bytes)?;
         if bytes.len() as u64 > MAX_FILE {
-            return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("larger than {} MiB", MAX_FILE >> 20)));
+            return Err(io::Error::new(
+                io::ErrorKind::FileTooLarge,
+                format!("larger than {} MiB", MAX_FILE >> 20),
+            ));
         }
         Ok(Content { bytes, secret: false })
     }

@@ -23,7 +23,9 @@ pub(crate) fn apply(loader: &mut Loader<'_>, document: &mut Node, folder: &FsPat
         None => return,
     };
     for name in names {
-        let Some(resolved) = resolve(loader, document, below, &name, folder, &mut Vec::new()) else { continue };
+        let Some(resolved) = resolve(loader, document, below, &name, folder, &mut Vec::new()) else {
+            continue;
+        };
         if let Value::Map(top) = &mut document.value
             && let Some(Value::Map(services)) = top.get_mut("services").map(|entry| &mut entry.node.value)
             && let Some(entry) = services.get_mut(&name)
@@ -49,14 +51,22 @@ fn resolve(
     let (base_name, file) = match &extends.value {
         Value::Str(base) => (base.expose().to_owned(), None),
         Value::Map(_) => {
-            let text = |key: &str| extends.get(key).and_then(Node::as_text).map(|text| text.expose().to_owned());
+            let text =
+                |key: &str| extends.get(key).and_then(Node::as_text).map(|text| text.expose().to_owned());
             (text("service").unwrap_or_default(), text("file"))
         }
         _ => return None,
     };
-    let here = file.as_ref().map_or_else(|| folder.to_owned(), |file| PathBuf::from(paths::absolute(file, folder, None)));
+    let here = file
+        .as_ref()
+        .map_or_else(|| folder.to_owned(), |file| PathBuf::from(paths::absolute(file, folder, None)));
     if chain.len() >= MAX_CHAIN || chain.contains(&(here.clone(), base_name.clone())) {
-        fail(loader, extends.span, &path, format!("circular reference: {name} extends itself through {base_name}"));
+        fail(
+            loader,
+            extends.span,
+            &path,
+            format!("circular reference: {name} extends itself through {base_name}"),
+        );
         return None;
     }
     chain.push((here.clone(), base_name.clone()));
@@ -66,7 +76,12 @@ fn resolve(
         let own = document.get("services").and_then(|services| services.get(&base_name));
         let found = own.or_else(|| below?.get("services")?.get(&base_name));
         let Some(found) = found.cloned() else {
-            fail(loader, extends.span, &path, format!("cannot extend service '{base_name}': service not found"));
+            fail(
+                loader,
+                extends.span,
+                &path,
+                format!("cannot extend service '{base_name}': service not found"),
+            );
             return None;
         };
         resolve(loader, document, below, &base_name, folder, chain).unwrap_or(found)
@@ -102,7 +117,12 @@ fn from_file(
     interpolate::expand_document(document, &doc::Path::default(), &lookup, &mut loader.problems);
     let folder = paths::folder_of(file);
     let Some(found) = document.get("services").and_then(|services| services.get(name)).cloned() else {
-        fail(loader, at, path, format!("cannot extend service '{name}' in {}: service not found", file.display()));
+        fail(
+            loader,
+            at,
+            path,
+            format!("cannot extend service '{name}' in {}: service not found", file.display()),
+        );
         return None;
     };
     let base = resolve(loader, document, None, name, &folder, chain).unwrap_or(found);

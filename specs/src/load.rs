@@ -11,17 +11,22 @@ use std::{
 };
 
 use crate::{
-    FileKind, Problem, Problems, ReadText, Severity, Sources, Text, check, decode, dotenv,
+    FileKind, Problem, Problems, ReadText, Severity, Sources, Text, check, decode,
     doc::{self, Entry, Map, Node, Span, Value},
-    extends, fields, interpolate, merge,
+    dotenv, extends, fields, include, interpolate, merge,
     model::{FileObject, Project, Service},
     name, normalize, paths, settings, yaml,
 };
 
 /// Names under which a compose file is looked for, best first.
-pub const FILE_NAMES: [&str; 4] = ["compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml"];
-const OVERRIDE_NAMES: [&str; 4] =
-    ["compose.override.yml", "compose.override.yaml", "docker-compose.override.yml", "docker-compose.override.yaml"];
+pub const FILE_NAMES: [&str; 4] =
+    ["compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml"];
+const OVERRIDE_NAMES: [&str; 4] = [
+    "compose.override.yml",
+    "compose.override.yaml",
+    "docker-compose.override.yml",
+    "docker-compose.override.yaml",
+];
 
 /// What to load.
 #[derive(Debug, Clone, Default)]
@@ -132,9 +137,12 @@ impl Loader<'_> {
         self.agent_env_files(&documents, &project_dir);
         let name = self.name(&documents, &project_dir)?;
         self.environment.insert("COMPOSE_PROJECT_NAME".into(), Text::plain(&*name));
-        let mut model = self.merged(documents, &project_dir)?;
+        let mut model = self.merged(documents, &project_dir, &files)?;
         let home = self.environment.get("HOME").map(|home| PathBuf::from(home.expose()));
-        paths::resolve(&mut model, &paths::Base { folder: &project_dir, home: home.as_deref(), read: self.read });
+        paths::resolve(
+            &mut model,
+            &paths::Base { folder: &project_dir, home: home.as_deref(), read: self.read },
+        );
         let environment = self.environment.clone();
         normalize::normalize(&mut model, &name, &|name: &str| environment.get(name).cloned());
         let mut project = decode::project(&model, &mut self.problems)?;
@@ -153,7 +161,8 @@ impl Loader<'_> {
 
     fn files(&mut self, folder: &Path) -> Option<Vec<PathBuf>> {
         if !self.request.files.is_empty() {
-            let absolute = |file: &PathBuf| PathBuf::from(paths::absolute(&file.display().to_string(), folder, None));
+            let absolute =
+                |file: &PathBuf| PathBuf::from(paths::absolute(&file.display().to_string(), folder, None));
             return Some(self.request.files.iter().map(absolute).collect());
         }
         let find = |names: &[&str], at: &Path| {
@@ -164,7 +173,10 @@ impl Loader<'_> {
                 return Some([Some(main), find(&OVERRIDE_NAMES, at)].into_iter().flatten().collect());
             }
         }
-        self.error("no-file", format!("no compose file in {} or above it, expected compose.yaml", folder.display()));
+        self.error(
+            "no-file",
+            format!("no compose file in {} or above it, expected compose.yaml", folder.display()),
+        );
         None
     }
 
@@ -197,8 +209,14 @@ impl Loader<'_> {
             Ok(documents) => {
                 for document in &documents {
                     if !matches!(document.value, Value::Map(_)) {
-                        let message = format!("top-level object must be a mapping, found {}", document.kind());
-                        self.problems.push(Problem::error("type", document.span, &doc::Path::default(), message));
+                        let message =
+                            format!("top-level object must be a mapping, found {}", document.kind());
+                        self.problems.push(Problem::error(
+                            "type",
+                            document.span,
+                            &doc::Path::default(),
+                            message,
+                        ));
                     }
                 }
                 documents
@@ -237,12 +255,17 @@ impl Loader<'_> {
         }
     }
 
-    fn dotenv(&mut self, file: &Path, raw: bool) -> Option<Vec<(String, Text)>> {
+    pub(crate) fn dotenv(&mut self, file: &Path, raw: bool) -> Option<Vec<(String, Text)>> {
         let environment = self.environment.clone();
         self.dotenv_with(file, raw, &|name: &str| environment.get(name).cloned())
     }
 
-    fn dotenv_with(&mut self, file: &Path, raw: bool, lookup: &dyn interpolate::Lookup) -> Option<Vec<(String, Text)>> {
+    fn dotenv_with(
+        &mut self,
+        file: &Path,
+        raw: bool,
+        lookup: &dyn interpolate::Lookup,
+    ) -> Option<Vec<(String, Text)>> {
         let (text, id, secret) = match self.text(file) {
             Ok(read) => read,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -279,7 +302,10 @@ impl Loader<'_> {
 
     fn name(&mut self, documents: &[Node], project_dir: &Path) -> Option<String> {
         let given = self.request.name.clone().or_else(|| {
-            self.environment.get("COMPOSE_PROJECT_NAME").map(|name| name.expose().to_owned()).filter(|name| !name.is_empty())
+            self.environment
+                .get("COMPOSE_PROJECT_NAME")
+                .map(|name| name.expose().to_owned())
+                .filter(|name| !name.is_empty())
         });
         if let Some(given) = given {
             if name::normalize(&given) != given {
@@ -295,7 +321,8 @@ impl Loader<'_> {
             let expanded = interpolate::expand(text, &lookup, &mut |_| {}).ok()?;
             (!expanded.is_empty()).then(|| name::normalize(expanded.expose()))
         });
-        let folder = project_dir.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let folder =
+            project_dir.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         let name = written.unwrap_or_else(|| name::normalize(&folder));
         if name.is_empty() {
             self.error("project-name", "project name must not be empty, expected a top-level `name:`");
@@ -305,13 +332,19 @@ impl Loader<'_> {
     }
 
     /// Every document on top of the one before, in canonical form.
-    fn merged(&mut self, documents: Vec<Node>, project_dir: &Path) -> Option<Node> {
+    pub(crate) fn merged(
+        &mut self,
+        documents: Vec<Node>,
+        project_dir: &Path,
+        chain: &[PathBuf],
+    ) -> Option<Node> {
         let environment = self.environment.clone();
         let lookup = |name: &str| environment.get(name).cloned();
         let mut model: Option<Node> = None;
         for mut document in documents {
             interpolate::expand_document(&mut document, &doc::Path::default(), &lookup, &mut self.problems);
             extends::apply(self, &mut document, project_dir, model.as_ref());
+            include::apply(self, &mut document, project_dir, chain);
             let below = model.get_or_insert_with(|| Node::new(document.span, Value::Map(Map::new())));
             merge::merge(below, document, &mut self.problems);
             merge::unify(below);
@@ -335,9 +368,12 @@ impl Loader<'_> {
         }
         let enabled = |service: &Service| {
             service.profiles.is_empty()
-                || active.iter().any(|active| active == "*" || service.profiles.iter().any(|profile| *profile == **active))
+                || active.iter().any(|active| {
+                    active == "*" || service.profiles.iter().any(|profile| *profile == **active)
+                })
         };
-        let (on, off) = std::mem::take(&mut project.services).into_iter().partition(|(_, service)| enabled(service));
+        let (on, off) =
+            std::mem::take(&mut project.services).into_iter().partition(|(_, service)| enabled(service));
         project.services = on;
         project.disabled_services = off;
         let enabled = &project.services;
@@ -364,7 +400,8 @@ impl Loader<'_> {
                         let path = doc::Path::of("services").key(&name).key("env_file");
                         let message = format!("env file {} not found", file.path.shown());
                         self.problems.push(
-                            Problem::error("env-file", at, &path, message).hint("create it, or write `required: false`"),
+                            Problem::error("env-file", at, &path, message)
+                                .hint("create it, or write `required: false`"),
                         );
                     }
                     continue;
@@ -408,9 +445,11 @@ impl Loader<'_> {
 
 /// Defaults that Compose writes into the model: a secret's target, a port's protocol and mode, a request's count.
 fn complete(model: &mut Node) {
-    let Some(Value::Map(services)) =
-        (if let Value::Map(top) = &mut model.value { top.get_mut("services").map(|entry| &mut entry.node.value) } else { None })
-    else {
+    let Some(Value::Map(services)) = (if let Value::Map(top) = &mut model.value {
+        top.get_mut("services").map(|entry| &mut entry.node.value)
+    } else {
+        None
+    }) else {
         return;
     };
     for entry in services.values_mut() {
@@ -420,20 +459,24 @@ fn complete(model: &mut Node) {
             absent(port, "protocol", "tcp");
         });
         each_item(service, "secrets", |secret| {
-            let source = secret.get("source").and_then(|entry| entry.node.as_text()).cloned().unwrap_or_default();
+            let source =
+                secret.get("source").and_then(|entry| entry.node.as_text()).cloned().unwrap_or_default();
             absent(secret, "target", &format!("/run/secrets/{}", source.expose()));
         });
         each_item(service, "gpus", all_devices);
         if let Some(Value::Map(build)) = service.get_mut("build").map(|entry| &mut entry.node.value) {
             absent(build, "context", ".");
             each_item(build, "secrets", |secret| {
-                let source = secret.get("source").and_then(|entry| entry.node.as_text()).cloned().unwrap_or_default();
+                let source =
+                    secret.get("source").and_then(|entry| entry.node.as_text()).cloned().unwrap_or_default();
                 absent(secret, "target", &format!("/run/secrets/{}", source.expose()));
             });
         }
         if let Some(Value::Map(deploy)) = service.get_mut("deploy").map(|entry| &mut entry.node.value)
-            && let Some(Value::Map(resources)) = deploy.get_mut("resources").map(|entry| &mut entry.node.value)
-            && let Some(Value::Map(reservations)) = resources.get_mut("reservations").map(|entry| &mut entry.node.value)
+            && let Some(Value::Map(resources)) =
+                deploy.get_mut("resources").map(|entry| &mut entry.node.value)
+            && let Some(Value::Map(reservations)) =
+                resources.get_mut("reservations").map(|entry| &mut entry.node.value)
         {
             each_item(reservations, "devices", all_devices);
         }
@@ -469,7 +512,10 @@ fn keep_used(project: &mut Project) {
     let networks = |name: &str| services.iter().any(|service| service.networks.contains_key(name));
     let volumes = |name: &str| {
         services.iter().any(|service| {
-            service.volumes.iter().any(|mount| mount.kind == crate::model::MountKind::Volume && mount.source == *name)
+            service
+                .volumes
+                .iter()
+                .any(|mount| mount.kind == crate::model::MountKind::Volume && mount.source == *name)
         })
     };
     let secrets = |name: &str| {
@@ -478,8 +524,9 @@ fn keep_used(project: &mut Project) {
             service.secrets.iter().chain(build).any(|reference| reference.source == *name)
         })
     };
-    let configs =
-        |name: &str| services.iter().any(|service| service.configs.iter().any(|reference| reference.source == *name));
+    let configs = |name: &str| {
+        services.iter().any(|service| service.configs.iter().any(|reference| reference.source == *name))
+    };
     let models = |name: &str| services.iter().any(|service| service.models.contains_key(name));
     project.networks.retain(|name, _| networks(name));
     project.volumes.retain(|name, _| volumes(name));

@@ -2,8 +2,11 @@
 
 /// Lower case, everything outside `[a-z0-9_-]` dropped, then leading `_` and `-`.
 pub fn normalize(name: &str) -> String {
-    let kept: String =
-        name.to_lowercase().chars().filter(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "_-".contains(*c)).collect();
+    let kept: String = name
+        .to_lowercase()
+        .chars()
+        .filter(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "_-".contains(*c))
+        .collect();
     kept.trim_start_matches(['_', '-']).to_owned()
 }
 
@@ -13,7 +16,9 @@ mod tests {
 
     #[test]
     fn names_become_normal() {
-        for (name, normal) in [("My_App.V2", "myappv2"), ("-a-", "a-"), ("StirlingPDF", "stirlingpdf"), ("x_y", "x_y")] {
+        for (name, normal) in
+            [("My_App.V2", "myappv2"), ("-a-", "a-"), ("StirlingPDF", "stirlingpdf"), ("x_y", "x_y")]
+        {
             assert_eq!(normalize(name).replace('_', ""), normal.replace('_', ""));
         }
         assert_eq!(normalize("My_App.V2"), "my_appv2");

@@ -23,9 +23,10 @@ pub fn normalize(document: &mut Node, name: &str, environment: &dyn Lookup) {
     }
     if uses_default {
         let networks = section(top, "networks");
-        networks
-            .entry("default".into())
-            .or_insert_with(|| Entry { key: Span::default(), node: Node::new(Span::default(), Value::Map(Map::new())) });
+        networks.entry("default".into()).or_insert_with(|| Entry {
+            key: Span::default(),
+            node: Node::new(Span::default(), Value::Map(Map::new())),
+        });
     }
     for kind in ["networks", "volumes", "configs", "secrets"] {
         names(top, kind, name);
@@ -51,7 +52,9 @@ fn names(top: &mut Map, kind: &str, project: &str) {
 fn truthy(value: &Value) -> bool {
     match value {
         Value::Bool(flag) => *flag,
-        Value::Str(text) => matches!(text.expose().to_ascii_lowercase().as_str(), "true" | "yes" | "y" | "on" | "1"),
+        Value::Str(text) => {
+            matches!(text.expose().to_ascii_lowercase().as_str(), "true" | "yes" | "y" | "on" | "1")
+        }
         _ => false,
     }
 }

@@ -32,14 +32,27 @@ pub fn clean(path: &str) -> String {
     }
 }
 
-/// `path` against `base`, cleaned; `~` is `home`.
+/// `path` against `base`, cleaned; `~` is `home`; what is absolute already stays as it was written.
 pub fn absolute(path: &str, base: &FsPath, home: Option<&FsPath>) -> String {
     if let (Some(rest), Some(home)) = (path.strip_prefix('~'), home)
         && (rest.is_empty() || rest.starts_with('/'))
     {
         return clean(&format!("{}/{rest}", home.display()));
     }
-    if path.starts_with('/') { clean(path) } else { clean(&format!("{}/{path}", base.display())) }
+    if path.starts_with('/') || is_windows(path) {
+        return path.to_owned();
+    }
+    clean(&format!("{}/{path}", base.display()))
+}
+
+/// `C:\\x` and `\\\\host\\share`: absolute on Windows, and left alone.
+fn is_windows(path: &str) -> bool {
+    let bytes = path.as_bytes();
+    path.starts_with("\\\\")
+        || bytes.len() > 2
+            && bytes[0].is_ascii_alphabetic()
+            && bytes[1] == b':'
+            && matches!(bytes[2], b'/' | b'\\')
 }
 
 /// Where a document's relative paths start.
@@ -209,6 +222,6 @@ mod tests {
         let (base, home) = (FsPath::new("/srv/app"), FsPath::new("/root"));
         assert_eq!(absolute("~/x", base, Some(home)), "/root/x");
         assert_eq!(absolute("./x", base, Some(home)), "/srv/app/x");
-        assert_eq!(absolute("/x/", base, Some(home)), "/x");
+        assert_eq!(absolute("/x/", base, Some(home)), "/x/");
     }
 }

@@ -185,15 +185,29 @@ pub fn decode(document: &Node, problems: &mut Vec<Problem>) -> AgentSettings {
 }
 
 const KEYS: [&str; 11] = [
-    "env_files", "requires_mounts", "drift", "update", "on_secret_change", "images", "ensure_dirs", "health_deadline",
-    "unset_variables", "remove_orphans", "allow_empty",
+    "env_files",
+    "requires_mounts",
+    "drift",
+    "update",
+    "on_secret_change",
+    "images",
+    "ensure_dirs",
+    "health_deadline",
+    "unset_variables",
+    "remove_orphans",
+    "allow_empty",
 ];
 
 impl AgentSettings {
     /// Puts what `node` says on top of these settings.
     pub fn read(&mut self, node: &Node, path: &Path, problems: &mut Vec<Problem>) {
         let Value::Map(fields) = &node.value else {
-            problems.push(Problem::error("settings", node.span, path, format!("expected a mapping, found {}", node.kind())));
+            problems.push(Problem::error(
+                "settings",
+                node.span,
+                path,
+                format!("expected a mapping, found {}", node.kind()),
+            ));
             return;
         };
         for (key, entry) in fields {
@@ -286,11 +300,17 @@ fn ensured_folder(node: &Node) -> Result<EnsuredFolder, String> {
     let mode = match node.get("mode").map(|mode| &mode.value) {
         None => None,
         Some(Value::Int(mode)) => u32::try_from(*mode).ok(),
-        Some(value) => {
-            Some(u32::from_str_radix(scalar_text(value).expose(), 8).map_err(|_| "expected a mode such as \"0750\"")?)
-        }
+        Some(value) => Some(
+            u32::from_str_radix(scalar_text(value).expose(), 8)
+                .map_err(|_| "expected a mode such as \"0750\"")?,
+        ),
     };
-    Ok(EnsuredFolder { path: text("path").ok_or("path is missing")?, owner: text("owner"), group: text("group"), mode })
+    Ok(EnsuredFolder {
+        path: text("path").ok_or("path is missing")?,
+        owner: text("owner"),
+        group: text("group"),
+        mode,
+    })
 }
 
 fn drift_action(node: &Node) -> Result<DriftAction, String> {
@@ -309,7 +329,10 @@ fn drift_policy(node: &Node) -> Result<DriftPolicy, String> {
     fields(node, &["default", "kinds", "services", "ignore"])?;
     let actions = |key: &str| -> Result<BTreeMap<String, DriftAction>, String> {
         let map = node.get(key).and_then(Node::as_map);
-        map.into_iter().flatten().map(|(name, entry)| Ok((name.clone(), drift_action(&entry.node)?))).collect()
+        map.into_iter()
+            .flatten()
+            .map(|(name, entry)| Ok((name.clone(), drift_action(&entry.node)?)))
+            .collect()
     };
     let ignore = node.get("ignore").map(texts).transpose()?.unwrap_or_default();
     Ok(DriftPolicy {
@@ -332,7 +355,9 @@ fn update_policy(policy: &mut UpdatePolicy, node: &Node) -> Result<(), String> {
                     "auto" => UpdateOrder::Auto,
                     "start-first" => UpdateOrder::StartFirst,
                     "stop-first" => UpdateOrder::StopFirst,
-                    other => return Err(format!("expected auto, start-first or stop-first, found '{other}'")),
+                    other => {
+                        return Err(format!("expected auto, start-first or stop-first, found '{other}'"));
+                    }
                 }
             }
         }

@@ -68,10 +68,7 @@ pub(crate) fn network(network: &Network) -> Json {
             .texts_by_name("aux_addresses", &pool.aux_addresses)
             .done()
     });
-    let ipam = Json::record()
-        .text("driver", &network.ipam.driver)
-        .list("config", pools.collect())
-        .done();
+    let ipam = Json::record().text("driver", &network.ipam.driver).list("config", pools.collect()).done();
     Json::record()
         .text("name", &network.name)
         .text("driver", &network.driver)
@@ -102,7 +99,10 @@ fn file_object(object: &FileObject) -> Json {
         .text("name", &object.name)
         .text("file", &object.file)
         .text("environment", &object.environment)
-        .text("content", object.content.as_ref().filter(|_| object.environment.is_empty()).unwrap_or(&Text::default()))
+        .text(
+            "content",
+            object.content.as_ref().filter(|_| object.environment.is_empty()).unwrap_or(&Text::default()),
+        )
         .flag("external", object.external)
         .texts_by_name("labels", &object.labels)
         .text("driver", &object.driver)
@@ -118,11 +118,14 @@ fn node_tree(node: &Node) -> Json {
         Value::Bool(flag) => Json::Bool(*flag),
         Value::Int(number) => Json::Number(number.to_string()),
         Value::BigInt(number) => Json::Number(number.to_string()),
-        Value::Float(number) => Json::Number(tree::go_json_float(*number).unwrap_or_else(|| go_float(*number))),
+        Value::Float(number) => {
+            Json::Number(tree::go_json_float(*number).unwrap_or_else(|| go_float(*number)))
+        }
         Value::Str(text) => Json::Text(text.clone()),
         Value::Seq(items) => Json::Array(items.iter().map(node_tree).collect()),
         Value::Map(map) => {
-            let sorted: BTreeMap<&String, &Node> = map.iter().map(|(key, entry)| (key, &entry.node)).collect();
+            let sorted: BTreeMap<&String, &Node> =
+                map.iter().map(|(key, entry)| (key, &entry.node)).collect();
             Json::Object(sorted.into_iter().map(|(key, node)| (key.clone(), node_tree(node))).collect())
         }
     }

@@ -4,8 +4,8 @@ use super::tree::{Json, Record};
 use crate::{
     Text,
     model::{
-        BlkioConfig, Build, Deploy, Develop, DeviceRequest, FileReference, Healthcheck, Hook, Mount, Port, ResourceLimits,
-        Service, ServiceNetwork, ThrottleDevice, Ulimit, UpdateConfig,
+        BlkioConfig, Build, Deploy, Develop, DeviceRequest, FileReference, Healthcheck, Hook, Mount, Port,
+        ResourceLimits, Service, ServiceNetwork, ThrottleDevice, Ulimit, UpdateConfig,
     },
 };
 
@@ -64,7 +64,11 @@ fn middle(r: Record, s: &Service) -> Record {
             Json::Text(file.path.clone())
         } else {
             let required = Json::Bool(file.required);
-            Json::record().text("path", &file.path).always("required", required).text("format", &file.format).done()
+            Json::record()
+                .text("path", &file.path)
+                .always("required", required)
+                .text("format", &file.format)
+                .done()
         }
     });
     r.texts("device_cgroup_rules", &s.device_cgroup_rules)
@@ -78,7 +82,10 @@ fn middle(r: Record, s: &Service) -> Record {
             "provider",
             s.provider.as_ref().map(|provider| {
                 let options = provider.options.iter().map(|(key, values)| (key.clone(), Json::array(values)));
-                Json::record().text("type", &provider.kind).field("options", Json::Object(options.collect())).done()
+                Json::record()
+                    .text("type", &provider.kind)
+                    .field("options", Json::Object(options.collect()))
+                    .done()
             }),
         )
         .maybe_texts_by_name("environment", &s.environment)
@@ -100,7 +107,10 @@ fn middle(r: Record, s: &Service) -> Record {
         .maybe(
             "logging",
             s.logging.as_ref().map(|logging| {
-                Json::record().text("driver", &logging.driver).texts_by_name("options", &logging.options).done()
+                Json::record()
+                    .text("driver", &logging.driver)
+                    .texts_by_name("options", &logging.options)
+                    .done()
             }),
         )
         .bytes("mem_limit", s.mem_limit)
@@ -112,12 +122,17 @@ fn middle(r: Record, s: &Service) -> Record {
 fn network_part(r: Record, s: &Service) -> Record {
     let models = s.models.iter().map(|(name, model)| {
         let printed = model.as_ref().map_or(Json::Null, |model| {
-            Json::record().text("endpoint_var", &model.endpoint_var).text("model_var", &model.model_var).done()
+            Json::record()
+                .text("endpoint_var", &model.endpoint_var)
+                .text("model_var", &model.model_var)
+                .done()
         });
         (name.clone(), printed)
     });
-    let networks =
-        s.networks.iter().map(|(name, network)| (name.clone(), network.as_ref().map_or(Json::Null, endpoint)));
+    let networks = s
+        .networks
+        .iter()
+        .map(|(name, network)| (name.clone(), network.as_ref().map_or(Json::Null, endpoint)));
     r.text("mac_address", &s.mac_address)
         .field("models", Json::Object(models.collect()))
         .text("network_mode", &s.network_mode)
@@ -188,7 +203,9 @@ fn dependencies(s: &Service) -> Json {
 fn hosts(hosts: &std::collections::BTreeMap<String, Vec<Text>>) -> Json {
     let mut lines: Vec<Text> = hosts
         .iter()
-        .flat_map(|(host, addresses)| addresses.iter().map(move |address| address.map(|ip| format!("{host}={ip}"))))
+        .flat_map(|(host, addresses)| {
+            addresses.iter().map(move |address| address.map(|ip| format!("{host}={ip}")))
+        })
         .collect();
     lines.sort();
     Json::array(&lines)
@@ -272,12 +289,14 @@ fn mount(mount: &Mount) -> Json {
         )
         .maybe(
             "tmpfs",
-            mount
-                .tmpfs
-                .as_ref()
-                .map(|tmpfs| Json::record().bytes("size", tmpfs.size).int("mode", i64::from(tmpfs.mode)).done()),
+            mount.tmpfs.as_ref().map(|tmpfs| {
+                Json::record().bytes("size", tmpfs.size).int("mode", i64::from(tmpfs.mode)).done()
+            }),
         )
-        .maybe("image", mount.image.as_ref().map(|image| Json::record().text("subpath", &image.subpath).done()))
+        .maybe(
+            "image",
+            mount.image.as_ref().map(|image| Json::record().text("subpath", &image.subpath).done()),
+        )
         .done()
 }
 
@@ -341,7 +360,11 @@ fn develop(develop: &Develop) -> Json {
 
 fn build(build: &Build) -> Json {
     let ssh = build.ssh.iter().map(|key| {
-        if key.path.is_empty() { Json::Text(key.id.clone()) } else { Json::Text(key.path.map(|path| format!("{}={path}", key.id.expose()))) }
+        if key.path.is_empty() {
+            Json::Text(key.id.clone())
+        } else {
+            Json::Text(key.path.map(|path| format!("{}={path}", key.id.expose())))
+        }
     });
     let ulimits = build.ulimits.iter().map(|(name, limit)| (name.clone(), ulimit(limit)));
     Json::record()

@@ -218,7 +218,10 @@ impl Json {
 
 /// A string as a YAML scalar: plain where that reads back as the same string, else quoted; several lines as a block.
 fn yaml_scalar(out: &mut String, text: &str, depth: usize) {
-    if text.contains('\n') && !text.starts_with([' ', '\n']) && !text.chars().any(|c| c.is_control() && c != '\n') {
+    if text.contains('\n')
+        && !text.starts_with([' ', '\n'])
+        && !text.chars().any(|c| c.is_control() && c != '\n')
+    {
         let body = text.strip_suffix('\n');
         out.push_str(match body {
             None => "|-",
@@ -253,7 +256,10 @@ fn is_ambiguous(text: &str) -> bool {
         || time
         || !needs_quotes(text)
             && !resolved.is_ok_and(|documents| {
-                documents.first().and_then(|document| document.as_seq()?.first()?.as_text().cloned()).is_some_and(|read| read == *text)
+                documents
+                    .first()
+                    .and_then(|document| document.as_seq()?.first()?.as_text().cloned())
+                    .is_some_and(|read| read == *text)
             })
 }
 
@@ -261,7 +267,12 @@ fn needs_quotes(text: &str) -> bool {
     let first = text.chars().next().unwrap_or(' ');
     let indicator = "!&*@`%|>'\"#,[]{}".contains(first);
     let lonely = "-?:".contains(first) && text[first.len_utf8()..].chars().next().is_none_or(|c| c == ' ');
-    indicator || lonely || text.starts_with(' ') || text.ends_with([' ', ':']) || text.contains(": ") || text.contains(" #")
+    indicator
+        || lonely
+        || text.starts_with(' ')
+        || text.ends_with([' ', ':'])
+        || text.contains(": ")
+        || text.contains(" #")
 }
 
 fn quote_yaml(out: &mut String, text: &str) {
@@ -394,12 +405,20 @@ impl Record {
     }
 
     pub(super) fn texts_by_name(self, key: &str, value: &BTreeMap<String, Text>) -> Self {
-        self.field(key, Json::Object(value.iter().map(|(name, value)| (name.clone(), Json::Text(value.clone()))).collect()))
+        self.field(
+            key,
+            Json::Object(
+                value.iter().map(|(name, value)| (name.clone(), Json::Text(value.clone()))).collect(),
+            ),
+        )
     }
 
     pub(super) fn maybe_texts_by_name(self, key: &str, value: &BTreeMap<String, Option<Text>>) -> Self {
         let entry = |value: &Option<Text>| value.clone().map_or(Json::Null, Json::Text);
-        self.field(key, Json::Object(value.iter().map(|(name, value)| (name.clone(), entry(value))).collect()))
+        self.field(
+            key,
+            Json::Object(value.iter().map(|(name, value)| (name.clone(), entry(value))).collect()),
+        )
     }
 
     /// The record. Compose's JSON leaves `x-…` out below the top level.
