@@ -1,7 +1,10 @@
 //! What does `agentctl` offer? One file per verb; this one has the words of the command line and leads to them.
 
+mod check;
+mod config;
 mod history;
 mod hold;
+mod problems;
 mod reconcile;
 mod remote;
 mod status;
@@ -39,6 +42,8 @@ enum Verb {
     Status(status::Status),
     Reconcile(reconcile::Reconcile),
     Wait(wait::Wait),
+    Config(config::Config),
+    Check(check::Check),
     Hold(hold::Hold),
     Release(hold::Release),
     History(history::History),
@@ -58,6 +63,8 @@ impl Cli {
             Verb::Status(verb) => verb.run(&self.socket),
             Verb::Reconcile(verb) => verb.run(&self.socket),
             Verb::Wait(verb) => verb.run(&self.socket),
+            Verb::Config(verb) => verb.run(),
+            Verb::Check(verb) => verb.run(),
             Verb::Hold(verb) => verb.run(&self.socket),
             Verb::Release(verb) => verb.run(&self.socket),
             Verb::History(verb) => verb.run(&self.socket),

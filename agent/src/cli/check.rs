@@ -1,0 +1,261 @@
+//! `agentctl check`: would these stacks load, and can they live on one host? No daemon, no Engine, no key.
+
+use std::{
+    collections::BTreeMap,
+    io,
+    path::{Path, PathBuf},
+};
+
+use clap::{Args, ValueEnum};
+use serde_json::json;
+use specs::{
+    Content, FileKind, LoadRequest, Loaded, Problem, ReadText, Sources,
+    disk::Disk,
+    doc::{self, Span},
+    load,
+    secrets::{Format as Sops, Kind, detect},
+};
+use zeroize::Zeroizing;
+
+use super::{config::has_error, print, print_json, problems};
+use crate::{
+    declared::{Declared, FOLDER, compose_file},
+    exit::{Exit, Failure},
+};
+
+/// Loads compose files, stack folders or whole profiles, and says everything that is wrong with them.
+///
+/// Needs no key: of an encrypted file, the names of its variables are read. Exit status 1 for errors.
+#[derive(Debug, Args)]
+pub(super) struct Check {
+    /// A compose file, the folder of a stack, or a system profile.
+    #[arg(required = true)]
+    paths: Vec<PathBuf>,
+
+    /// How problems are printed.
+    #[arg(long, default_value = "text", value_name = "FORMAT")]
+    format: Format,
+
+    /// Warnings fail, too.
+    #[arg(long)]
+    strict: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    Text,
+    Json,
+    Github,
+}
+
+/// The problems of one load, and the files that they point into.
+type Found = (Vec<Problem>, Sources);
+
+impl Check {
+    pub(super) fn run(&self) -> Result<Exit, Failure> {
+        let mut found = Vec::new();
+        for path in &self.paths {
+            let path = std::path::absolute(path)?;
+            if path.join(FOLDER).is_dir() {
+                found.extend(profile(&path)?);
+            } else {
+                found.push(one(&path)?.0);
+            }
+        }
+        self.show(&found)?;
+        let bad = |list: &Vec<Problem>| has_error(list) || (self.strict && !list.is_empty());
+        // Not the status of a stack but of a file: 1, as compilers have it.
+        Ok(if found.iter().any(|(list, _)| bad(list)) { Exit::NoAnswer } else { Exit::Converged })
+    }
+
+    fn show(&self, found: &[Found]) -> Result<(), Failure> {
+        let all =
+            || found.iter().flat_map(|(list, sources)| list.iter().map(move |problem| (problem, sources)));
+        match self.format {
+            Format::Text => {
+                for (problem, sources) in all() {
+                    print(&problems::text(problem, sources));
+                }
+                let errors = all().filter(|(problem, _)| has_error(std::slice::from_ref(*problem))).count();
+                anstream::eprintln!(
+                    "{} checked: {errors} errors, {} warnings",
+                    found.len(),
+                    all().count() - errors
+                );
+            }
+            Format::Json => {
+                let list: Vec<_> = all().map(|(problem, sources)| problems::json(problem, sources)).collect();
+                print_json(&json!({ "version": 1, "problems": list }))?;
+            }
+            Format::Github => all().for_each(|(problem, sources)| print(&problems::github(problem, sources))),
+        }
+        Ok(())
+    }
+}
+
+/// A compose file, or the folder of a stack.
+fn one(path: &Path) -> Result<(Found, Option<Loaded>), Failure> {
+    let is_folder = path.is_dir();
+    if is_folder && compose_file(path).is_none() {
+        return Err(Failure::usage(format!("{} is neither a stack nor a profile", path.display()))
+            .hint(format!("a stack has a compose.yaml, a profile has {FOLDER}/")));
+    }
+    let request = LoadRequest {
+        working_directory: if is_folder { path.to_owned() } else { path.parent().unwrap_or(path).to_owned() },
+        files: if is_folder { Vec::new() } else { vec![path.to_owned()] },
+        ..LoadRequest::default()
+    };
+    Ok(match load(&request, &Keyless) {
+        Ok(loaded) => ((loaded.warnings.clone(), loaded.sources.clone()), Some(loaded)),
+        Err(found) => ((found.list, found.sources), None),
+    })
+}
+
+/// All stacks of a profile, and what stands between them.
+fn profile(path: &Path) -> Result<Vec<Found>, Failure> {
+    let declared = Declared::of(path)?;
+    let mut found = Vec::new();
+    let mut loaded = Vec::new();
+    for (stack, folder) in &declared.stacks {
+        let (problems, project) = one(folder)?;
+        found.push(problems);
+        loaded.extend(project.map(|project| (stack.to_string(), project)));
+    }
+    found.push((collisions(&loaded), Sources::default()));
+    Ok(found)
+}
+
+/// What only one of a host's stacks can have.
+fn collisions(stacks: &[(String, Loaded)]) -> Vec<Problem> {
+    let mut claims: BTreeMap<(&'static str, String), Vec<String>> = BTreeMap::new();
+    for (stack, loaded) in stacks {
+        let project = &loaded.project;
+        let mut claim = |what, name: String, by: String| claims.entry((what, name)).or_default().push(by);
+        claim("project name", project.name.clone(), stack.clone());
+        for (name, service) in &project.services {
+            let by = |field: &str| {
+                let path = doc::Path::of("services").key(name).key(field);
+                loaded.place(&path).unwrap_or_else(|| format!("{stack}/{name}"))
+            };
+            if !service.container_name.is_empty() {
+                claim("container name", service.container_name.shown().into_owned(), by("container_name"));
+            }
+            for port in service.ports.iter().filter(|port| !port.published.is_empty()) {
+                let address = match port.host_ip.expose() {
+                    "" | "0.0.0.0" | "::" => String::new(),
+                    address => format!("{address}:"),
+                };
+                claim(
+                    "host port",
+                    format!("{address}{}/{}", port.published.shown(), port.protocol.shown()),
+                    by("ports"),
+                );
+            }
+        }
+    }
+    let taken = claims.into_iter().filter(|(_, by)| by.len() > 1);
+    taken
+        .map(|((what, name), by)| {
+            let rule = if what == "host port" { "port-collision" } else { "name-collision" };
+            let message = format!("{what} `{name}` is claimed {} times: {}", by.len(), by.join(", "));
+            Problem::error(rule, Span::default(), &doc::Path::default(), message)
+        })
+        .collect()
+}
+
+/// Reads an encrypted file as its shape: the names of its variables, each with a value that stands for any.
+struct Keyless;
+
+impl ReadText for Keyless {
+    fn read(&self, path: &Path) -> io::Result<Content> {
+        let content = Disk.read(path)?;
+        Ok(match detect(&content.bytes) {
+            None => content,
+            Some(kind) => Content { bytes: Zeroizing::new(shape(kind, &content.bytes)), secret: true },
+        })
+    }
+
+    fn kind(&self, path: &Path) -> FileKind {
+        Disk.kind(path)
+    }
+
+    fn resolve(&self, path: &Path) -> PathBuf {
+        Disk.resolve(path)
+    }
+}
+
+fn shape(kind: Kind, bytes: &[u8]) -> Vec<u8> {
+    if kind != Kind::Sops(Sops::Dotenv) {
+        return Vec::new();
+    }
+    let text = String::from_utf8_lossy(bytes);
+    let names = text.lines().filter_map(|line| line.split_once('=')).map(|(name, _)| name.trim());
+    let names = names.filter(|name| !name.starts_with('#') && !name.starts_with("sops_"));
+    names.flat_map(|name| format!("{name}=encrypted\n").into_bytes()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    fn stack(root: &Path, name: &str, text: &str) {
+        let folder = root.join(FOLDER).join(name);
+        fs::create_dir_all(&folder).expect("made");
+        fs::write(folder.join("compose.yaml"), text).expect("written");
+    }
+
+    fn rules(found: &[Found]) -> Vec<String> {
+        found
+            .iter()
+            .flat_map(|(list, _)| {
+                list.iter().map(|problem| format!("{} {}", problem.rule.0, problem.message))
+            })
+            .collect()
+    }
+
+    #[test]
+    fn two_stacks_that_want_the_same_name_and_port_are_told_where() {
+        let root = tempfile::tempdir().expect("a folder");
+        stack(
+            root.path(),
+            "a",
+            "services:\n  web:\n    image: x:1\n    container_name: one\n    ports: ['80:80', '127.0.0.1:81:81']\n",
+        );
+        stack(
+            root.path(),
+            "b",
+            "services:\n  web:\n    image: x:1\n    container_name: one\n    ports: ['80:8080', '81:81']\n",
+        );
+        let found = profile(root.path()).expect("readable");
+        let collisions: Vec<String> =
+            rules(&found).into_iter().filter(|rule| rule.contains("collision")).collect();
+        assert_eq!(collisions.len(), 2, "{collisions:?}");
+        assert!(
+            collisions[0].contains("container name `one`") && collisions[0].contains("compose.yaml:4"),
+            "{collisions:?}"
+        );
+        assert!(collisions[1].contains("host port `80/tcp`"), "{collisions:?}");
+    }
+
+    #[test]
+    fn an_encrypted_env_file_is_known_by_its_names_without_a_key() {
+        let root = tempfile::tempdir().expect("a folder");
+        stack(
+            root.path(),
+            "a",
+            "services:\n  web:\n    image: x:1\n    environment: {PW: '${PW:?needed}'}\n",
+        );
+        let env = "PW=ENC[AES256_GCM,data:aa,iv:bb,tag:cc,type:str]\nsops_mac=ENC[AES256_GCM,data:aa,iv:bb,tag:cc,type:str]\nsops_version=3.11.0\n";
+        fs::write(root.path().join(FOLDER).join("a/.env"), env).expect("written");
+        let found = profile(root.path()).expect("readable");
+        assert!(!found.iter().any(|(list, _)| has_error(list)), "{:?}", rules(&found));
+    }
+
+    #[test]
+    fn what_is_neither_is_a_wrong_call() {
+        let root = tempfile::tempdir().expect("a folder");
+        assert_eq!(one(root.path()).expect_err("no stack").exit, Exit::Usage);
+    }
+}

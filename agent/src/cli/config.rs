@@ -1,0 +1,219 @@
+//! `agentctl config`: what does a compose file mean, printed as Docker Compose prints it? No daemon, no Engine.
+
+use std::{collections::BTreeMap, path::PathBuf};
+
+use clap::{Args, ValueEnum};
+use specs::{
+    LoadRequest, Loaded, Severity, Text,
+    canonical::{self, Secrets},
+    disk::Disk,
+    load,
+    model::Service,
+    secrets::Identities,
+};
+
+use super::{print, problems};
+use crate::{
+    decrypt::Decrypting,
+    exit::{Exit, Failure},
+};
+
+/// Loads a compose project and prints it in canonical form.
+#[derive(Debug, Args)]
+pub(super) struct Config {
+    /// A compose file; may be given several times [default: compose.yaml here or above, and its override].
+    #[arg(short, long = "file", value_name = "FILE")]
+    files: Vec<PathBuf>,
+
+    /// The project's name.
+    #[arg(short, long, value_name = "NAME")]
+    project_name: Option<String>,
+
+    /// What relative paths start from [default: the folder of the first file].
+    #[arg(long, value_name = "DIR")]
+    project_directory: Option<PathBuf>,
+
+    /// A dotenv file for `${…}`; may be given several times [default: .env of the project folder].
+    #[arg(long, value_name = "FILE")]
+    env_file: Vec<PathBuf>,
+
+    /// A profile to activate; may be given several times.
+    #[arg(long, value_name = "NAME")]
+    profile: Vec<String>,
+
+    /// A file with age identities, where files are encrypted; may be given several times.
+    #[arg(long, value_name = "FILE")]
+    age_key: Vec<PathBuf>,
+
+    /// How it is printed.
+    #[arg(long, default_value = "yaml", value_name = "FORMAT")]
+    format: Format,
+
+    /// Print what is secret, too.
+    #[arg(long)]
+    show_secrets: bool,
+
+    #[command(flatten)]
+    only: Only,
+
+    /// Only these services.
+    #[arg(value_name = "SERVICE")]
+    services: Vec<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    Yaml,
+    Json,
+}
+
+/// Something else than the whole project.
+#[derive(Debug, Args)]
+#[group(multiple = false)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
+struct Only {
+    /// Only the names of the services.
+    #[arg(long = "services")]
+    names: bool,
+
+    /// Only the images.
+    #[arg(long)]
+    images: bool,
+
+    /// Only the names of the networks.
+    #[arg(long)]
+    networks: bool,
+
+    /// Only the names of the volumes.
+    #[arg(long)]
+    volumes: bool,
+
+    /// Only the names of the profiles.
+    #[arg(long)]
+    profiles: bool,
+
+    /// Only the environment that is interpolated from.
+    #[arg(long)]
+    environment: bool,
+
+    /// Print nothing: only say whether it loads.
+    #[arg(short, long)]
+    quiet: bool,
+}
+
+impl Config {
+    pub(super) fn run(&self) -> Result<Exit, Failure> {
+        let identities = identities(&self.age_key)?;
+        let disk = Disk;
+        let reader = Decrypting::new(&disk, &identities);
+        let loaded = match load(&self.request()?, &reader) {
+            Ok(loaded) => loaded,
+            Err(found) => {
+                problems::talk(&found.list, &found.sources);
+                return Ok(Exit::NoAnswer);
+            }
+        };
+        problems::talk(&loaded.warnings, &loaded.sources);
+        print(&self.text(loaded)?);
+        Ok(Exit::Converged)
+    }
+
+    fn request(&self) -> Result<LoadRequest, Failure> {
+        let environment: BTreeMap<String, Text> = std::env::vars_os()
+            .filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?.into())))
+            .collect();
+        let mut files = self.files.clone();
+        if files.is_empty()
+            && let Some(listed) = environment.get("COMPOSE_FILE").filter(|listed| !listed.is_empty())
+        {
+            let separator = environment.get("COMPOSE_PATH_SEPARATOR").map_or(":", Text::expose);
+            files = listed.expose().split(separator).map(PathBuf::from).collect();
+        }
+        Ok(LoadRequest {
+            working_directory: std::env::current_dir()?,
+            files,
+            project_directory: self.project_directory.clone(),
+            name: self.project_name.clone(),
+            environment,
+            env_files: self.env_file.clone(),
+            profiles: self.profile.clone(),
+        })
+    }
+
+    fn text(&self, loaded: Loaded) -> Result<String, Failure> {
+        let Loaded { mut project, environment, .. } = loaded;
+        let secrets = if self.show_secrets { Secrets::Reveal } else { Secrets::Mask };
+        let shown = |text: &Text| {
+            if self.show_secrets { text.expose().to_owned() } else { text.shown().into_owned() }
+        };
+        if !self.services.is_empty() {
+            choose(&mut project.services, &self.services)?;
+        }
+        let only = &self.only;
+        let services = &project.services;
+        Ok(match () {
+            () if only.quiet => String::new(),
+            () if only.names => lines(services.keys().cloned()),
+            () if only.images => lines(
+                services.iter().map(|(name, service)| image_of(&project.name, name, &shown(&service.image))),
+            ),
+            () if only.networks => lines(project.networks.keys().cloned()),
+            () if only.volumes => lines(project.volumes.keys().cloned()),
+            () if only.profiles => {
+                let all = services.values().chain(project.disabled_services.values());
+                let mut names: Vec<String> =
+                    all.flat_map(|service| service.profiles.iter().map(shown)).collect();
+                names.sort();
+                names.dedup();
+                lines(names)
+            }
+            () if only.environment => {
+                lines(environment.iter().map(|(name, value)| format!("{name}={}", shown(value))))
+            }
+            () if self.format == Format::Json => format!("{}\n", canonical::json(&project, secrets)),
+            () => canonical::yaml(&project, secrets),
+        })
+    }
+}
+
+/// Keeps the named services and what they depend on.
+fn choose(services: &mut BTreeMap<String, Service>, names: &[String]) -> Result<(), Failure> {
+    let mut kept: Vec<String> = Vec::new();
+    let mut open: Vec<String> = names.to_vec();
+    while let Some(name) = open.pop() {
+        let Some(service) = services.get(&name) else {
+            return Err(Failure::usage(format!("there is no service `{name}`")));
+        };
+        open.extend(service.depends_on.keys().filter(|needed| !kept.contains(needed)).cloned());
+        kept.push(name);
+    }
+    services.retain(|name, _| kept.contains(name));
+    Ok(())
+}
+
+/// An image that is built and has no name of its own is called after project and service.
+fn image_of(project: &str, service: &str, image: &str) -> String {
+    if image.is_empty() { format!("{project}-{service}") } else { image.to_owned() }
+}
+
+fn lines(items: impl IntoIterator<Item = String>) -> String {
+    items.into_iter().map(|item| format!("{item}\n")).collect()
+}
+
+/// The identities of these files.
+pub(super) fn identities(files: &[PathBuf]) -> Result<Identities, Failure> {
+    let mut identities = Identities::new();
+    for file in files {
+        let bytes =
+            zeroize::Zeroizing::new(std::fs::read(file).map_err(|error| {
+                anyhow::Error::new(error).context(format!("cannot read {}", file.display()))
+            })?);
+        identities.add(&file.display().to_string(), &bytes)?;
+    }
+    Ok(identities)
+}
+
+/// Whether any of the problems stops the load.
+pub(super) fn has_error(list: &[specs::Problem]) -> bool {
+    list.iter().any(|problem| problem.severity == Severity::Error)
+}
