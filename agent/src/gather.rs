@@ -4,14 +4,16 @@
 //! nothing that it was made from has changed, so that an event of the Engine reads no file.
 
 use std::{
+    fs,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
 use plan::ids::{Generation, ProjectName};
-use specs::model::Project;
+use specs::{LoadRequest, Problem, Severity, Sources, disk::Disk, load, model::Project, secrets::Identities};
+use zeroize::Zeroizing;
 
-use crate::decrypt::{Seen, unchanged};
+use crate::decrypt::{Decrypting, Seen, unchanged};
 
 /// What a stack's spec says, and what it was read from.
 #[derive(Debug, Clone)]
@@ -40,9 +42,102 @@ impl Want {
     }
 }
 
+/// What is to be read.
+#[derive(Debug, Clone)]
+pub struct Source {
+    /// The generation that declares the stack.
+    pub generation: Generation,
+    /// The stack's folder there.
+    pub folder: PathBuf,
+    /// Files with age identities.
+    pub age_keys: Vec<PathBuf>,
+}
+
+/// Loads a stack's spec; encrypted files are decrypted in memory. May hang with the file system that it reads from.
+///
+/// The daemon's own environment is not looked at: what a spec means must not depend on who started the agent.
+pub fn gather(source: Source) -> Want {
+    let (identities, troubles) = identities(&source.age_keys);
+    let disk = Disk;
+    let reader = Decrypting::new(&disk, &identities);
+    for key in &source.age_keys {
+        reader.look(key);
+    }
+    let request = LoadRequest { working_directory: source.folder.clone(), ..LoadRequest::default() };
+    let (project, notes) = match load(&request, &reader) {
+        Ok(loaded) => {
+            let notes = loaded.warnings.iter().map(|problem| line(problem, &loaded.sources)).collect();
+            (Ok(Arc::new(loaded.project)), notes)
+        }
+        Err(found) => {
+            let errors = found.list.iter().filter(|problem| problem.severity == Severity::Error);
+            let lines: Vec<String> =
+                errors.map(|problem| line(problem, &found.sources)).chain(troubles).collect();
+            (Err(lines.join("; ")), Vec::new())
+        }
+    };
+    let seen = Arc::new(reader.seen());
+    Want { generation: source.generation, folder: source.folder, project, notes, seen }
+}
+
+/// The identities of these files. One that cannot be used is said only where something could not be opened.
+fn identities(files: &[PathBuf]) -> (Identities, Vec<String>) {
+    let mut identities = Identities::new();
+    let mut troubles = Vec::new();
+    for file in files {
+        let label = file.display().to_string();
+        match fs::read(file).map(Zeroizing::new) {
+            Ok(bytes) => troubles.extend(identities.add(&label, &bytes).err().map(|error| error.to_string())),
+            Err(error) => troubles.push(format!("cannot read the identity file {label}: {error}")),
+        }
+    }
+    (identities, troubles)
+}
+
+/// A problem in one line.
+fn line(problem: &Problem, sources: &Sources) -> String {
+    let place = problem.at.map_or_else(String::new, |at| format!("{}: ", sources.place(at)));
+    let path = if problem.path.0.is_empty() { String::new() } else { format!("{}: ", problem.path) };
+    let hint = problem.hint.as_ref().map_or_else(String::new, |hint| format!("; {hint}"));
+    format!("{place}{path}{}{hint}", problem.message)
+}
+
 /// Whether the profile's `agent.yaml` says that declaring no stack is meant.
 pub fn allows_empty(folder: &Path) -> bool {
-    let text = std::fs::read_to_string(folder.join("agent.yaml")).unwrap_or_default();
+    let text = fs::read_to_string(folder.join("agent.yaml")).unwrap_or_default();
     let settings: Option<serde_yaml::Value> = serde_yaml::from_str(&text).ok();
     settings.and_then(|settings| settings.get("allow_empty")?.as_bool()).unwrap_or(false)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn source(folder: &Path) -> Source {
+        Source { generation: "g".into(), folder: folder.to_owned(), age_keys: Vec::new() }
+    }
+
+    #[test]
+    fn a_spec_is_read_again_only_when_something_that_it_was_made_from_has_changed() {
+        let folder = tempfile::tempdir().expect("a folder");
+        fs::write(folder.path().join("compose.yaml"), "services: {web: {image: 'x:${TAG:-1}'}}\n")
+            .expect("written");
+        let want = gather(source(folder.path()));
+        assert_eq!(want.project.as_ref().expect("it loads").services["web"].image, "x:1");
+        assert!(want.is_current(&"g".into(), folder.path()));
+        assert!(!want.is_current(&"h".into(), folder.path()));
+        fs::write(folder.path().join(".env"), "TAG=2\n").expect("written");
+        assert!(!want.is_current(&"g".into(), folder.path()), "a file that was looked for has appeared");
+        let want = gather(source(folder.path()));
+        assert_eq!(want.project.expect("it loads").services["web"].image, "x:2");
+    }
+
+    #[test]
+    fn what_does_not_load_says_where_and_an_unusable_identity_is_named() {
+        let folder = tempfile::tempdir().expect("a folder");
+        fs::write(folder.path().join("compose.yaml"), "services:\n  web: 7\n").expect("written");
+        let want = gather(Source { age_keys: vec!["/nowhere/key".into()], ..source(folder.path()) });
+        let error = want.project.expect_err("it does not load");
+        assert!(error.contains("compose.yaml:2") && error.contains("/nowhere/key"), "{error}");
+    }
 }

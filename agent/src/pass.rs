@@ -3,29 +3,45 @@
 //! **Not finished:** it gathers the declaration and says that nothing is known of the Engine. Deciding (`plan`) and
 //! performing (`docker`) take their places here, between gathering and reporting, when those crates have them.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use plan::{
-    ids::{ProjectName, StackName},
+    ids::{Generation, ProjectName, StackName},
     status::{Phase, StackStatus},
 };
+use tokio::{task::spawn_blocking, time::timeout};
 
 use crate::{
     clock,
     daemon::{Agent, unknown},
+    gather::{Source, Want, gather},
     rounds::Rounds,
     scheduler::Due,
 };
 
+/// How long reading a spec may take: a file may be on a mount that does not answer.
+const PATIENCE: Duration = Duration::from_secs(20);
+
 impl Rounds for Agent {
     async fn pass(&self, due: Due) -> Option<Duration> {
         let stack = due.stack;
-        if self.folder_of(&stack).is_none() {
+        let Some((generation, folder)) = self.folder_of(&stack) else {
             self.store.forget(&stack);
             return None;
-        }
-        let status = unknown(&stack, "the Engine has not been asked");
+        };
+        let status = match self.want(&stack, generation.clone(), folder).await {
+            Err(reason) => StackStatus { phase: Phase::Failed, ..unknown(&stack, &reason) },
+            Ok(want) => {
+                let project = want.project_name().unwrap_or_else(|| ProjectName::from(stack.as_str()));
+                let status = match &want.project {
+                    Err(reason) => StackStatus { phase: Phase::Failed, ..unknown(&stack, reason) },
+                    Ok(_) => unknown(&stack, "the Engine has not been asked"),
+                };
+                StackStatus { project, generation: Some(generation), notes: want.notes.clone(), ..status }
+            }
+        };
         self.conclude(StackStatus { last_pass: Some(clock::now()), ..status });
+        self.note_guard();
         None
     }
 
@@ -58,6 +74,25 @@ impl Rounds for Agent {
 }
 
 impl Agent {
+    /// The stack's spec: as it was loaded where nothing has changed since, else loaded now, in bounded time.
+    async fn want(&self, stack: &StackName, generation: Generation, folder: PathBuf) -> Result<Want, String> {
+        let known = self.wants.borrow().get(stack).cloned();
+        let source = Source { generation, folder, age_keys: self.options.age_key.clone() };
+        let reading = spawn_blocking(move || {
+            match known.filter(|known| known.is_current(&source.generation, &source.folder)) {
+                Some(known) => known,
+                None => gather(source),
+            }
+        });
+        let want = match timeout(PATIENCE, reading).await {
+            Ok(Ok(want)) => want,
+            Ok(Err(error)) => return Err(format!("internal error while reading the spec: {error}")),
+            Err(_) => return Err(format!("the spec could not be read within {} s", PATIENCE.as_secs())),
+        };
+        self.wants.borrow_mut().insert(stack.clone(), want.clone());
+        Ok(want)
+    }
+
     /// Puts a stack's new status where it is read. "Since" stays where the phase does.
     fn conclude(&self, mut status: StackStatus) {
         if let Some(before) = self.store.stack(&status.name).filter(|before| before.phase == status.phase) {
@@ -101,7 +136,7 @@ mod tests {
             fs::create_dir_all(folder.join(name)).expect("made");
         }
         for file in ["gen1/etc/compose-agent/web/compose.yaml", "gen2/etc/compose-agent/db/compose.yaml"] {
-            fs::write(folder.join(file), "services: {}\n").expect("written");
+            fs::write(folder.join(file), "services: {app: {image: 'x:1'}}\n").expect("written");
         }
         std::os::unix::fs::symlink(folder.join("gen1"), &profile).expect("linked");
         Options::parse_from([
