@@ -3,6 +3,9 @@
 //! Units are the Engine API's (bytes, nanoseconds, nano-CPUs). `None` in a desired spec means "not declared": the
 //! image's or the Engine's own default is as good as any. Those are filled in before comparing.
 
+pub mod fields;
+pub mod fold;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use specs::Text;

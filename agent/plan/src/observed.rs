@@ -1,6 +1,6 @@
 //! What did the Engine say, all at one time?
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     container::ContainerSpec,
@@ -44,6 +44,31 @@ pub struct EngineFacts {
     pub live_restore: bool,
     /// Distinguishes one life of the Engine from the next, where it can be told.
     pub started: Option<String>,
+    /// Limits that this kernel cannot enforce: the Engine drops them when it makes a container.
+    pub unsupported: BTreeSet<Limit>,
+}
+
+/// A limit that not every kernel can enforce (the `*Limit` flags of the Engine's `info`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Limit {
+    /// `MemoryLimit`.
+    Memory,
+    /// `SwapLimit`.
+    Swap,
+    /// Swappiness: cgroup 1 only.
+    Swappiness,
+    /// `CpuCfsQuota` and `CpuCfsPeriod`.
+    CpuQuota,
+    /// `CPUShares`.
+    CpuShares,
+    /// `CPUSet`.
+    Cpuset,
+    /// `PidsLimit`.
+    Pids,
+    /// `OomKillDisable`.
+    OomKillDisable,
+    /// Block device weights and throttles.
+    BlkioWeight,
 }
 
 /// One container.
