@@ -17,6 +17,7 @@ pub mod doc;
 pub mod dotenv;
 mod extends;
 pub mod fields;
+pub mod hash;
 mod include;
 pub mod interpolate;
 pub mod load;

@@ -5,6 +5,8 @@
 
 pub mod fields;
 pub mod fold;
+pub mod from_service;
+mod limits;
 
 use std::collections::{BTreeMap, BTreeSet};
 
