@@ -1,0 +1,144 @@
+//! Is `agent/schema/status.schema.json` what `agentctl status --json` prints, key for key and word for word?
+
+use plan::{
+    drift::{Drift, DriftKind, Subject},
+    ids::Time,
+    status::{
+        ContainerStatus, EngineStatus, HealthSummary, HostStatus, OpenDrift, Phase, ServiceStatus,
+        StackStatus, VERSION, WaitStatus,
+    },
+};
+use serde_json::{Value, json};
+
+fn schema() -> Value {
+    serde_json::from_str(include_str!("../schema/status.schema.json")).expect("the schema is JSON")
+}
+
+/// A status in which every list has an entry and every option a value.
+fn full() -> HostStatus {
+    let service = ServiceStatus {
+        name: "web".into(),
+        replicas: 1,
+        health: HealthSummary::Down,
+        containers: vec![ContainerStatus {
+            name: "app-web-1".into(),
+            id: "0123456789ab".into(),
+            state: "exited".into(),
+            health: Some("unhealthy".into()),
+            image: "nginx:1".into(),
+            image_id: "sha256:0".into(),
+            started_at: Some(Time(1)),
+            exit_code: Some(137),
+        }],
+    };
+    let drift = Drift {
+        subject: Subject::Service { service: "web".into(), number: Some(1), container: None, id: None },
+        kind: DriftKind::Stopped,
+        field: "state".into(),
+        want: "running".into(),
+        have: "exited".into(),
+        place: Some("compose.yaml:1:1".into()),
+        cause: Some("killed".into()),
+    };
+    let stack = StackStatus {
+        name: "app".into(),
+        project: "app".into(),
+        generation: Some("/nix/store/x".into()),
+        phase: Phase::Working,
+        since: Time(1),
+        reason: "starts web".into(),
+        applied: true,
+        health: HealthSummary::Down,
+        services: vec![service],
+        drift: vec![OpenDrift { drift, since: Time(1), verdict: "correcting".into() }],
+        waiting: vec![WaitStatus {
+            on: "health".into(),
+            what: "web".into(),
+            since: Time(1),
+            retry_at: Some(Time(2)),
+        }],
+        notes: vec!["note".into()],
+        next_wake: Some(Time(2)),
+        last_pass: Some(Time(1)),
+    };
+    HostStatus {
+        version: VERSION,
+        host: "lab".into(),
+        profile: "/run/current-system".into(),
+        generation: Some("/nix/store/x".into()),
+        generation_since: Some(Time(1)),
+        profile_error: Some("gone".into()),
+        engine: EngineStatus {
+            reachable: true,
+            version: "28".into(),
+            api: "1.51".into(),
+            error: Some("late".into()),
+        },
+        phase: Phase::Working,
+        stacks: vec![stack],
+        notes: vec!["note".into()],
+    }
+}
+
+#[test]
+fn a_full_status_is_valid_and_a_wrong_one_is_not() {
+    let schema = jsonschema::validator_for(&schema()).expect("a valid schema");
+    let mut status = serde_json::to_value(full()).expect("serialisable");
+    let errors: Vec<String> = schema.iter_errors(&status).map(|error| error.to_string()).collect();
+    assert_eq!(errors, Vec::<String>::new());
+    status["stacks"][0]["phase"] = json!("splendid");
+    assert!(!schema.is_valid(&status));
+}
+
+/// Every key that is printed is described: a field that is added to the types must be added to the schema.
+#[test]
+fn no_key_is_left_out_of_the_schema() {
+    fn walk(value: &Value, rule: &Value, root: &Value, path: &str, missing: &mut Vec<String>) {
+        let rule = match rule.get("$ref").and_then(Value::as_str) {
+            Some(name) => root.pointer(name.trim_start_matches('#')).unwrap_or(rule),
+            None => rule,
+        };
+        match value {
+            Value::Object(fields) => {
+                for (key, value) in fields {
+                    let path = format!("{path}.{key}");
+                    match rule.pointer(&format!("/properties/{key}")) {
+                        Some(rule) => walk(value, rule, root, &path, missing),
+                        // What a drift's subject holds depends on its type.
+                        None if path.contains(".subject.") => {}
+                        None => missing.push(path),
+                    }
+                }
+            }
+            Value::Array(items) => {
+                let rule = rule.get("items").unwrap_or(&Value::Null);
+                items.iter().for_each(|item| walk(item, rule, root, path, missing));
+            }
+            _ => {}
+        }
+    }
+    let (schema, mut missing) = (schema(), Vec::new());
+    walk(&serde_json::to_value(full()).expect("serialisable"), &schema, &schema, "", &mut missing);
+    assert_eq!(missing, Vec::<String>::new());
+}
+
+/// The words for phases, health and kinds are those of the types.
+#[test]
+fn words_are_those_of_the_types() {
+    let schema = schema();
+    let words = |pointer: &str| -> Vec<String> {
+        serde_json::from_value(schema.pointer(pointer).expect(pointer).clone()).expect("words")
+    };
+    for word in words("/$defs/phase/enum") {
+        let phase: Phase = serde_json::from_value(json!(word)).expect("a phase");
+        assert_eq!(phase.as_str(), word);
+    }
+    for word in words("/$defs/health/enum") {
+        let health: HealthSummary = serde_json::from_value(json!(word)).expect("a health");
+        assert_eq!(health.as_str(), word);
+    }
+    for word in words("/$defs/drift/properties/kind/enum") {
+        let kind: DriftKind = serde_json::from_value(json!(word)).expect("a kind");
+        assert_eq!(kind.as_str(), word);
+    }
+}
