@@ -3,7 +3,7 @@
 //! One thread runs everything; reading files, which may hang on a dead network mount, is done beside it. Signals,
 //! the profile's link and the control socket only send [`Trigger`]s. Ending leaves every container as it is.
 
-use std::{fs, os::unix::fs::DirBuilderExt, path::Path, rc::Rc, time::Duration};
+use std::{fs, io::IsTerminal as _, os::unix::fs::DirBuilderExt, path::Path, rc::Rc, time::Duration};
 
 use anyhow::Context as _;
 use tokio::{
@@ -14,13 +14,14 @@ use tokio::{
     task::{JoinHandle, LocalSet, spawn_local},
     time::Instant,
 };
+use tracing_subscriber::EnvFilter;
 
 use crate::{
     control::{access::Rules, server},
     daemon::Agent,
     exit::{Exit, Failure},
     methods::Control,
-    options::Options,
+    options::{LogFormat, Options},
     rounds::{self, Pace},
     socket,
     triggers::Trigger,
@@ -34,6 +35,7 @@ const LOOK: Duration = Duration::from_secs(2);
 /// # Errors
 /// It cannot start.
 pub fn start(options: Options) -> Result<Exit, Failure> {
+    log(options.log_format);
     folder(&options.runtime_dir, 0o755)?;
     folder(&options.state_dir, 0o700)?;
     let runtime = runtime::Builder::new_current_thread()
@@ -47,6 +49,20 @@ pub fn start(options: Options) -> Result<Exit, Failure> {
     // A read that hangs on a dead mount must not keep the daemon from ending.
     runtime.shutdown_timeout(Duration::from_millis(200));
     exit
+}
+
+/// Sends the agent's own troubles to standard error; what happens to stacks goes through [`crate::report`].
+fn log(format: LogFormat) {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let lines =
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    // A second daemon in one process (a test) keeps the first one's: no reason not to start.
+    let _ = match format {
+        LogFormat::Json => lines.json().try_init(),
+        LogFormat::Auto | LogFormat::Journal | LogFormat::Text => {
+            lines.without_time().with_ansi(std::io::stderr().is_terminal()).try_init()
+        }
+    };
 }
 
 fn folder(path: &Path, mode: u32) -> Result<(), Failure> {
