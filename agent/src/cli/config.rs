@@ -7,7 +7,7 @@ use specs::{
     LoadRequest, Loaded, Severity, Text,
     canonical::{self, Secrets},
     disk::Disk,
-    load,
+    hash, load,
     model::Service,
     secrets::Identities,
 };
@@ -96,6 +96,10 @@ struct Only {
     #[arg(long)]
     environment: bool,
 
+    /// Only the services' hashes, as in the label `com.docker.compose.config-hash`: of these services, or of all (`*`).
+    #[arg(long, value_name = "SERVICE,…", value_delimiter = ',')]
+    hash: Vec<String>,
+
     /// Print nothing: only say whether it loads.
     #[arg(short, long)]
     quiet: bool,
@@ -154,6 +158,7 @@ impl Config {
         Ok(match () {
             () if only.quiet => String::new(),
             () if only.names => lines(services.keys().cloned()),
+            () if !only.hash.is_empty() => hashes(services, &only.hash)?,
             () if only.images => lines(
                 services.iter().map(|(name, service)| image_of(&project.name, name, &shown(&service.image))),
             ),
@@ -189,6 +194,16 @@ fn choose(services: &mut BTreeMap<String, Service>, names: &[String]) -> Result<
     }
     services.retain(|name, _| kept.contains(name));
     Ok(())
+}
+
+/// A line per service. A joined service counts by its name: which container that is, only the Engine knows.
+fn hashes(services: &BTreeMap<String, Service>, wanted: &[String]) -> Result<String, Failure> {
+    let all = wanted.iter().any(|name| name == "*");
+    if let Some(name) = wanted.iter().find(|name| !all && !services.contains_key(*name)) {
+        return Err(Failure::usage(format!("there is no service `{name}`")));
+    }
+    let chosen = services.iter().filter(|(name, _)| all || wanted.contains(name));
+    Ok(lines(chosen.map(|(name, service)| format!("{name} {}", hash::service(service, &BTreeMap::new())))))
 }
 
 /// An image that is built and has no name of its own is called after project and service.
