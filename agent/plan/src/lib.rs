@@ -8,10 +8,15 @@
 //!
 //! **Not here:** how facts are gathered (docker, systemd), how steps are performed (docker), when (agent).
 
+pub mod account;
+pub mod backoff;
 pub mod container;
+pub mod decide;
+pub mod desire;
 pub mod desired;
 pub mod drift;
 pub mod ids;
+pub mod labels;
 pub mod memory;
 pub mod observed;
 pub mod resource;

@@ -3,7 +3,7 @@
 //! A [`Plan`] is so specific that performing it has no choices left: one [`Act`] is one call of the Engine. There is no
 //! act that removes a volume: what must never happen has no name.
 
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+use std::{collections::BTreeMap, fmt, path::PathBuf, sync::Arc};
 
 use specs::{Text, model::Service};
 
@@ -351,4 +351,45 @@ pub enum Retry {
     Later,
     /// Not before the declaration changes.
     Never,
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Existing { name, .. } => f.write_str(name),
+            Self::Made(_) => f.write_str("the new container"),
+        }
+    }
+}
+
+impl fmt::Display for Act {
+    /// One line for people: verb and object.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::PullImage { reference, .. } => write!(f, "pull image {reference}"),
+            Self::BuildImage { reference, .. } => write!(f, "build image {reference}"),
+            Self::LoadImage { archive } => write!(f, "load image archive {}", archive.display()),
+            Self::CreateNetwork { spec, .. } => write!(f, "create network {}", spec.name),
+            Self::RemoveNetwork { name, .. } => write!(f, "remove network {name}"),
+            Self::ConnectNetwork { network, container, .. } => {
+                write!(f, "connect {container} to network {network}")
+            }
+            Self::DisconnectNetwork { network, container } => {
+                write!(f, "disconnect {container} from network {network}")
+            }
+            Self::CreateVolume { spec, .. } => write!(f, "create volume {}", spec.name),
+            Self::CreateContainer(new) => write!(f, "create container {}", new.name),
+            Self::CopyFiles { container, files } => write!(f, "copy {} files into {container}", files.len()),
+            Self::StartContainer { container } => write!(f, "start {container}"),
+            Self::StopContainer { container, .. } => write!(f, "stop {container}"),
+            Self::RestartContainer { container, .. } => write!(f, "restart {container}"),
+            Self::SignalContainer { container, signal } => write!(f, "send {signal} to {container}"),
+            Self::RemoveContainer { container } => write!(f, "remove {container}"),
+            Self::RenameContainer { container, name } => write!(f, "rename {container} to {name}"),
+            Self::UpdateContainer { container, .. } => write!(f, "update {container}"),
+            Self::UnpauseContainer { container } => write!(f, "unpause {container}"),
+            Self::RunHook { container, .. } => write!(f, "run a hook in {container}"),
+            Self::RemoveImage { id } => write!(f, "remove image {id}"),
+        }
+    }
 }

@@ -151,7 +151,13 @@ impl Found {
         }
     }
 
-    fn map(&mut self, field: &str, want: &BTreeMap<String, Text>, have: &BTreeMap<String, Text>, extra: Extra) {
+    fn map(
+        &mut self,
+        field: &str,
+        want: &BTreeMap<String, Text>,
+        have: &BTreeMap<String, Text>,
+        extra: Extra,
+    ) {
         for (key, value) in want {
             let theirs = have.get(key);
             if theirs != Some(value) {

@@ -157,7 +157,9 @@ pub(super) fn ports(texts: &BTreeSet<String>) -> BTreeSet<String> {
         let Some((range, protocol)) = text.split_once('/') else { continue };
         let bounds = range.split_once('-').and_then(|(a, b)| Some((a.parse().ok()?, b.parse().ok()?)));
         match bounds {
-            Some::<(u16, u16)>((first, last)) => out.extend((first..=last).map(|n| format!("{n}/{protocol}"))),
+            Some::<(u16, u16)>((first, last)) => {
+                out.extend((first..=last).map(|n| format!("{n}/{protocol}")))
+            }
             None => {
                 out.insert(text);
             }
@@ -174,9 +176,14 @@ mod tests {
         ImageFacts {
             command: vec!["serve".into()],
             entrypoint: vec!["/init".into()],
-            environment: [("PATH".to_owned(), "/bin".to_owned()), ("A".to_owned(), "image".to_owned())].into(),
+            environment: [("PATH".to_owned(), "/bin".to_owned()), ("A".to_owned(), "image".to_owned())]
+                .into(),
             user: "app".into(),
-            healthcheck: Some(Healthcheck { test: vec!["CMD".into()], interval: 5, ..Healthcheck::default() }),
+            healthcheck: Some(Healthcheck {
+                test: vec!["CMD".into()],
+                interval: 5,
+                ..Healthcheck::default()
+            }),
             ..ImageFacts::default()
         }
     }

@@ -13,13 +13,18 @@ use specs::{
 };
 
 use super::{
-    ContainerSpec, CopiedFile, Device, DeviceRequest, Endpoint, Healthcheck, Logging, Mount, MountForm, MountKind,
-    Namespace, PortBinding, RestartPolicy, VolumesFrom,
+    ContainerSpec, CopiedFile, Device, DeviceRequest, Endpoint, Healthcheck, Logging, Mount, MountForm,
+    MountKind, Namespace, PortBinding, RestartPolicy, VolumesFrom,
 };
 use crate::desired::Inputs;
 
 /// The container of a service, under the name that it will finally have.
-pub fn container_spec(project: &Project, service: &Service, container_name: &str, inputs: &Inputs) -> ContainerSpec {
+pub fn container_spec(
+    project: &Project,
+    service: &Service,
+    container_name: &str,
+    inputs: &Inputs,
+) -> ContainerSpec {
     let mut spec = ContainerSpec { image: image_of(project, service), ..ContainerSpec::default() };
     process(&mut spec, service);
     network(&mut spec, project, service, container_name);
@@ -33,7 +38,11 @@ pub fn container_spec(project: &Project, service: &Service, container_name: &str
 
 /// The image's reference: as written, or the name that a build gets.
 pub fn image_of(project: &Project, service: &Service) -> Text {
-    if service.image.is_empty() { Text::plain(format!("{}-{}", project.name, service.name)) } else { service.image.clone() }
+    if service.image.is_empty() {
+        Text::plain(format!("{}-{}", project.name, service.name))
+    } else {
+        service.image.clone()
+    }
 }
 
 fn given(text: &Text) -> Option<Text> {
@@ -75,9 +84,14 @@ fn network(spec: &mut ContainerSpec, project: &Project, s: &Service, container_n
     let targets = s.ports.iter().map(|port| format!("{}/{}", port.target, port.protocol.expose()));
     spec.exposed_ports = expose.chain(targets).collect();
     for port in &s.ports {
-        let binding =
-            PortBinding { host_ip: port.host_ip.expose().to_owned(), host_port: port.published.expose().to_owned() };
-        spec.port_bindings.entry(format!("{}/{}", port.target, port.protocol.expose())).or_default().push(binding);
+        let binding = PortBinding {
+            host_ip: port.host_ip.expose().to_owned(),
+            host_port: port.published.expose().to_owned(),
+        };
+        spec.port_bindings
+            .entry(format!("{}/{}", port.target, port.protocol.expose()))
+            .or_default()
+            .push(binding);
     }
     spec.pid = given(&s.pid).map(|mode| namespace(&mode));
     spec.ipc = given(&s.ipc).map(|mode| namespace(&mode));
@@ -86,12 +100,16 @@ fn network(spec: &mut ContainerSpec, project: &Project, s: &Service, container_n
         return;
     }
     let engine_name = |key: &str| {
-        project.networks.get(key).map_or_else(|| format!("{}_{key}", project.name), |found| found.name.expose().to_owned())
+        project
+            .networks
+            .get(key)
+            .map_or_else(|| format!("{}_{key}", project.name), |found| found.name.expose().to_owned())
     };
     for (key, declared) in &s.networks {
         spec.networks.insert(engine_name(key), endpoint(declared.as_ref(), s, container_name));
     }
-    let priority = |declared: &Option<model::ServiceNetwork>| declared.as_ref().map_or(0, |network| network.priority);
+    let priority =
+        |declared: &Option<model::ServiceNetwork>| declared.as_ref().map_or(0, |network| network.priority);
     let highest = s.networks.iter().max_by(|a, b| priority(a.1).cmp(&priority(b.1)).then(b.0.cmp(a.0)));
     spec.primary_network = highest.map(|(key, _)| engine_name(key));
     spec.mac_address = given(&s.mac_address);
@@ -138,7 +156,8 @@ fn host(spec: &mut ContainerSpec, s: &Service) {
     spec.cap_add = s.cap_add.iter().cloned().collect();
     spec.cap_drop = s.cap_drop.iter().cloned().collect();
     spec.group_add.clone_from(&s.group_add);
-    spec.security_opt = s.security_opt.iter().filter(|option| **option != "systempaths=unconfined").cloned().collect();
+    spec.security_opt =
+        s.security_opt.iter().filter(|option| **option != "systempaths=unconfined").cloned().collect();
     spec.unconfined_system_paths = s.security_opt.iter().any(|option| *option == "systempaths=unconfined");
     spec.sysctls.clone_from(&s.sysctls);
     spec.storage_opt.clone_from(&s.storage_opt);
@@ -176,7 +195,9 @@ fn host(spec: &mut ContainerSpec, s: &Service) {
     spec.links = s
         .external_links
         .iter()
-        .map(|link| link.map(|link| if link.contains(':') { link.to_owned() } else { format!("{link}:{link}") }))
+        .map(|link| {
+            link.map(|link| if link.contains(':') { link.to_owned() } else { format!("{link}:{link}") })
+        })
         .collect();
 }
 
@@ -193,7 +214,11 @@ fn devices(spec: &mut ContainerSpec, s: &Service) {
         .collect();
     if !cdi.is_empty() {
         let ids = cdi.iter().map(|device| device.source.clone()).collect();
-        spec.device_requests.push(DeviceRequest { driver: "cdi".into(), device_ids: ids, ..DeviceRequest::default() });
+        spec.device_requests.push(DeviceRequest {
+            driver: "cdi".into(),
+            device_ids: ids,
+            ..DeviceRequest::default()
+        });
     }
     let request = |request: &model::DeviceRequest, extra: Option<&str>| DeviceRequest {
         driver: request.driver.clone(),
@@ -204,7 +229,8 @@ fn devices(spec: &mut ContainerSpec, s: &Service) {
     };
     spec.device_requests.extend(s.gpus.iter().map(|gpu| request(gpu, Some("gpu"))));
     let reserved = s.deploy.as_ref().and_then(|deploy| deploy.resources.reservations.as_ref());
-    spec.device_requests.extend(reserved.iter().flat_map(|part| &part.devices).map(|device| request(device, None)));
+    spec.device_requests
+        .extend(reserved.iter().flat_map(|part| &part.devices).map(|device| request(device, None)));
 }
 
 /// `restart`, which `deploy.restart_policy` overrides.
@@ -257,7 +283,8 @@ fn mounts(project: &Project, s: &Service, inputs: &Inputs) -> BTreeMap<String, M
 }
 
 fn file_target(reference: &model::FileReference, folder: &str) -> String {
-    let target = if reference.target.is_empty() { reference.source.expose() } else { reference.target.expose() };
+    let target =
+        if reference.target.is_empty() { reference.source.expose() } else { reference.target.expose() };
     if target.starts_with('/') { target.to_owned() } else { format!("{folder}{target}") }
 }
 
@@ -305,9 +332,9 @@ fn mount(project: &Project, declared: &model::Mount) -> Mount {
         ..Mount::default()
     };
     let as_bind = match declared.kind {
-        model::MountKind::Bind => {
-            bind.is_none_or(|bind| bind.create_host_path && bind.propagation.is_empty() && bind.recursive.is_empty())
-        }
+        model::MountKind::Bind => bind.is_none_or(|bind| {
+            bind.create_host_path && bind.propagation.is_empty() && bind.recursive.is_empty()
+        }),
         model::MountKind::Volume => {
             let known = project.volumes.get(declared.source.expose());
             if let Some(known) = known {
@@ -319,7 +346,9 @@ fn mount(project: &Project, declared: &model::Mount) -> Mount {
     };
     if as_bind {
         mount.form = MountForm::Bind;
-        mount.options.extend(bind.and_then(|bind| given(&bind.selinux)).map(|label| label.expose().to_owned()));
+        mount
+            .options
+            .extend(bind.and_then(|bind| given(&bind.selinux)).map(|label| label.expose().to_owned()));
     }
     mount
 }
@@ -353,7 +382,10 @@ fn digests(s: &Service, mounts: &BTreeMap<String, Mount>, inputs: &Inputs) -> BT
         let Some(source) = mount.source.as_ref().map(Text::expose) else { continue };
         let side = inputs.side_files.get(Path::new(source)).map(|fact| fact.digest.as_str());
         if let Some(digest) = placed.get(source).copied().or(side) {
-            digests.insert(format!("file.{}", target.trim_start_matches('/').replace('/', ".")), digest.to_owned());
+            digests.insert(
+                format!("file.{}", target.trim_start_matches('/').replace('/', ".")),
+                digest.to_owned(),
+            );
         }
     }
     let _ = s;

@@ -12,7 +12,10 @@ pub(super) fn resources(s: &Service) -> Resources {
     let or = |deploy: i64, own: i64| if deploy == 0 { own } else { deploy };
     let cpus = limits.map(|limits| limits.cpus).filter(|cpus| *cpus != 0.0).unwrap_or(s.cpus);
     let pids = or(limits.map_or(0, |limits| limits.pids), s.pids_limit);
-    #[expect(clippy::cast_possible_truncation, reason = "Compose truncates the 32-bit product in the same way")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "Compose truncates the 32-bit product in the same way"
+    )]
     let nano_cpus = (cpus * 1e9_f32) as i64;
     #[expect(clippy::cast_possible_truncation, reason = "hundredths of a percent")]
     let cpu_percent = (s.cpu_percent * 100.0) as i64;

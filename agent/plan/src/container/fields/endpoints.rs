@@ -109,13 +109,7 @@ fn endpoint(found: &mut Found, name: &str, want: &Endpoint, have: &Endpoint) {
     push("gw_priority", want.gw_priority.to_string().into(), have.gw_priority.to_string().into());
     if let Some(ours) = &want.mac_address {
         let field = format!("networks.{name}.mac_address");
-        hardware_address(
-            found,
-            &field,
-            ours,
-            have.mac_address.as_ref(),
-            Repair::Reconnect(name.to_owned()),
-        );
+        hardware_address(found, &field, ours, have.mac_address.as_ref(), Repair::Reconnect(name.to_owned()));
     }
 }
 

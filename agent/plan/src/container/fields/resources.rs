@@ -109,7 +109,9 @@ fn other(found: &mut Found, want: &Resources, have: &Resources) {
         let theirs = have.blkio_devices.get(key).copied().unwrap_or(0);
         number(found, &format!("blkio_config.{}.{path}", word(*kind)), *value, theirs, false);
     }
-    for ((kind, path), value) in have.blkio_devices.iter().filter(|(k, _)| !want.blkio_devices.contains_key(*k)) {
+    for ((kind, path), value) in
+        have.blkio_devices.iter().filter(|(k, _)| !want.blkio_devices.contains_key(*k))
+    {
         number(found, &format!("blkio_config.{}.{path}", word(*kind)), 0, *value, false);
     }
     found.chosen("cgroup_parent", want.cgroup_parent.as_ref(), have.cgroup_parent.as_ref(), &["", "/docker"]);

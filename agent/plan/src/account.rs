@@ -1,0 +1,300 @@
+//! What came of a pass: how does the stack stand, what is remembered, what does the journal say?
+
+use std::collections::BTreeMap;
+
+use crate::{
+    backoff,
+    desired::Desired,
+    drift::{Drift, Subject},
+    ids::{ServiceName, Time},
+    memory::StackMemory,
+    observed::{Health, Observed, ObservedContainer, RunState},
+    status::{
+        ContainerStatus, HealthSummary, OpenDrift, Phase, ServiceStatus, StackStatus, Transition,
+        TransitionEvent, WaitStatus,
+    },
+    step::{Act, Outcome, Plan, StepId, Verdict, WaitKind},
+};
+
+/// How the steps of a plan ended.
+pub type Outcomes = BTreeMap<StepId, Outcome>;
+
+/// Accounts for one pass of a declared stack. `observed` is what was seen before the steps.
+pub fn account(
+    desired: &Desired,
+    observed: &Observed,
+    memory: &StackMemory,
+    done: (&Plan, &Outcomes),
+    now: Time,
+) -> (StackStatus, StackMemory, Vec<Transition>) {
+    let (plan, outcomes) = done;
+    let mut next = memory.clone();
+    let mut transitions = Vec::new();
+    let failed = remember_failures(plan, outcomes, &mut next, now);
+    let (open, waiting) = open(plan, memory, now);
+    compare_open(desired, memory, &open, plan, outcomes, now, &mut transitions);
+    let (phase, reason) = phase(plan, failed.as_deref());
+    let since = memory.phase.filter(|(before, _)| *before == phase).map_or(now, |(_, since)| since);
+    if memory.phase.map(|(before, _)| before) != Some(phase) {
+        transitions.push(Transition {
+            at: now,
+            stack: desired.stack.clone(),
+            event: TransitionEvent::Phase,
+            drift: None,
+            message: if reason.is_empty() {
+                phase.as_str().to_owned()
+            } else {
+                format!("{}: {reason}", phase.as_str())
+            },
+            generation: Some(desired.generation.clone()),
+        });
+    }
+    next.phase = Some((phase, since));
+    next.open.clone_from(&open);
+    next.waiting.clone_from(&waiting);
+    let services: Vec<ServiceStatus> = services(desired, observed);
+    let retry = waiting.iter().filter_map(|wait| wait.retry_at).min();
+    let status = StackStatus {
+        name: desired.stack.clone(),
+        project: desired.project_name.clone(),
+        generation: Some(desired.generation.clone()),
+        phase,
+        since,
+        reason,
+        applied: failed.is_none()
+            && !outcomes.values().any(|outcome| !matches!(outcome, Outcome::Done { .. })),
+        health: services.iter().map(|service| service.health).max().unwrap_or(HealthSummary::Running),
+        services,
+        drift: open,
+        waiting,
+        notes: Vec::new(),
+        next_wake: retry,
+        last_pass: Some(now),
+    };
+    (status, next, transitions)
+}
+
+/// Backoffs after failures; the words of the first failure.
+fn remember_failures(
+    plan: &Plan,
+    outcomes: &Outcomes,
+    memory: &mut StackMemory,
+    now: Time,
+) -> Option<String> {
+    let mut first = None;
+    for step in &plan.steps {
+        let key = backoff_key(&step.act);
+        match outcomes.get(&step.id) {
+            Some(Outcome::Failed { error, .. }) => {
+                let backoff = backoff::after_failure(memory.backoff.get(&key), &key, error, now);
+                memory.backoff.insert(key, backoff);
+                first.get_or_insert_with(|| format!("{}: {error}", step.act));
+            }
+            Some(Outcome::TimedOut) => {
+                let error = format!("no answer within {} s", step.deadline_ms / 1000);
+                let backoff = backoff::after_failure(memory.backoff.get(&key), &key, &error, now);
+                memory.backoff.insert(key, backoff);
+                first.get_or_insert_with(|| format!("{}: {error}", step.act));
+            }
+            Some(Outcome::Done { .. })
+                if matches!(step.act, Act::StartContainer { .. } | Act::PullImage { .. }) =>
+            {
+                memory.backoff.remove(&key);
+            }
+            _ => {}
+        }
+    }
+    first
+}
+
+/// What is left alone after a failure: the image, or the service.
+fn backoff_key(act: &Act) -> String {
+    match act {
+        Act::PullImage { reference, .. } | Act::BuildImage { reference, .. } => reference.clone(),
+        Act::CreateContainer(new) => new.replica.service.to_string(),
+        other => other.to_string(),
+    }
+}
+
+fn open(plan: &Plan, memory: &StackMemory, now: Time) -> (Vec<OpenDrift>, Vec<WaitStatus>) {
+    let since = |drift: &Drift| {
+        memory.open.iter().find(|open| same(&open.drift, drift)).map_or(now, |open| open.since)
+    };
+    let mut open = Vec::new();
+    let mut waiting: Vec<WaitStatus> = Vec::new();
+    for finding in &plan.findings {
+        let verdict = match &finding.verdict {
+            Verdict::Act(_) => "correcting".to_owned(),
+            Verdict::Leave(why) => format!("left: {why}"),
+            Verdict::Refuse(why) => format!("refused: {why}"),
+            Verdict::Wait(wait) => {
+                let known = memory.waiting.iter().find(|known| known.what == wait.what);
+                waiting.push(WaitStatus {
+                    on: wait.on.as_str().to_owned(),
+                    what: wait.what.clone(),
+                    since: known.map_or(now, |known| known.since),
+                    retry_at: wait.retry_at,
+                });
+                format!("waiting: {}", wait.what)
+            }
+        };
+        open.push(OpenDrift { since: since(&finding.drift), drift: finding.drift.clone(), verdict });
+    }
+    waiting.dedup_by(|a, b| a.what == b.what);
+    (open, waiting)
+}
+
+/// Whether two reports are about the same difference.
+fn same(a: &Drift, b: &Drift) -> bool {
+    let key = |subject: &Subject| match subject {
+        Subject::Service { service, number, .. } => format!("{service}/{number:?}"),
+        other => other.to_string(),
+    };
+    a.kind == b.kind && a.field == b.field && key(&a.subject) == key(&b.subject)
+}
+
+fn compare_open(
+    desired: &Desired,
+    memory: &StackMemory,
+    open: &[OpenDrift],
+    plan: &Plan,
+    outcomes: &Outcomes,
+    now: Time,
+    transitions: &mut Vec<Transition>,
+) {
+    let mut say = |event: TransitionEvent, drift: Option<&Drift>, message: String| {
+        transitions.push(Transition {
+            at: now,
+            stack: desired.stack.clone(),
+            event,
+            drift: drift.cloned(),
+            message,
+            generation: Some(desired.generation.clone()),
+        });
+    };
+    for found in open.iter().filter(|found| !memory.open.iter().any(|known| same(&known.drift, &found.drift)))
+    {
+        let event = if found.verdict.starts_with("waiting") {
+            TransitionEvent::Waiting
+        } else {
+            TransitionEvent::Found
+        };
+        say(event, Some(&found.drift), words(&found.drift, &found.verdict));
+    }
+    for known in memory.open.iter().filter(|known| !open.iter().any(|found| same(&known.drift, &found.drift)))
+    {
+        let event =
+            if known.verdict == "correcting" { TransitionEvent::Corrected } else { TransitionEvent::Gone };
+        say(event, Some(&known.drift), words(&known.drift, event.as_str()));
+    }
+    for step in &plan.steps {
+        match outcomes.get(&step.id) {
+            Some(Outcome::Done { .. }) => {
+                say(TransitionEvent::Done, None, format!("{}: {}", step.act, step.cause))
+            }
+            Some(Outcome::Failed { error, .. }) => {
+                say(TransitionEvent::Failed, None, format!("{}: {error}", step.act))
+            }
+            Some(Outcome::TimedOut) => {
+                say(TransitionEvent::Failed, None, format!("{}: no answer in time", step.act))
+            }
+            _ => {}
+        }
+    }
+}
+
+fn words(drift: &Drift, verdict: &str) -> String {
+    let field = if drift.field.is_empty() { String::new() } else { format!(" {}", drift.field) };
+    let values = if drift.want.is_empty() && drift.have.is_empty() {
+        String::new()
+    } else {
+        format!(" (declared: {}, found: {})", drift.want, drift.have)
+    };
+    format!("{} {}{field}{values}: {verdict}", drift.subject, drift.kind.as_str())
+}
+
+fn phase(plan: &Plan, failed: Option<&str>) -> (Phase, String) {
+    if let Some(error) = failed {
+        return (Phase::Failed, error.to_owned());
+    }
+    let verdicts = || plan.findings.iter().map(|finding| &finding.verdict);
+    if let Some(why) =
+        verdicts().find_map(|verdict| if let Verdict::Refuse(why) = verdict { Some(why) } else { None })
+    {
+        return (Phase::Failed, why.clone());
+    }
+    let waits =
+        || verdicts().filter_map(|verdict| if let Verdict::Wait(wait) = verdict { Some(wait) } else { None });
+    if let Some(wait) = waits().find(|wait| wait.on == WaitKind::Hold) {
+        return (Phase::Held, wait.what.clone());
+    }
+    let soft = |kind: WaitKind| matches!(kind, WaitKind::Health | WaitKind::Dependency);
+    if let Some(wait) = waits().find(|wait| !soft(wait.on)) {
+        return (Phase::Waiting, wait.what.clone());
+    }
+    if !plan.steps.is_empty() {
+        return (Phase::Working, format!("{} steps done", plan.steps.len()));
+    }
+    if let Some(wait) = waits().next() {
+        return (Phase::Working, format!("waiting for {}", wait.what));
+    }
+    match verdicts().find_map(|verdict| if let Verdict::Leave(why) = verdict { Some(why) } else { None }) {
+        Some(why) => (Phase::Drifted, why.clone()),
+        None => (Phase::Converged, String::new()),
+    }
+}
+
+fn services(desired: &Desired, observed: &Observed) -> Vec<ServiceStatus> {
+    desired
+        .services
+        .values()
+        .map(|service| {
+            let containers: Vec<&ObservedContainer> = observed
+                .containers
+                .iter()
+                .filter(|container| container.labels.owner.project.as_ref() == Some(&desired.project_name))
+                .filter(|container| is_of(container, &service.name))
+                .collect();
+            let worst = containers.iter().map(|container| health(container, service.one_shot)).max();
+            let enough = containers.len() >= service.replicas as usize;
+            let health = if enough { worst.unwrap_or(HealthSummary::Running) } else { HealthSummary::Down };
+            ServiceStatus {
+                name: service.name.clone(),
+                replicas: service.replicas,
+                health,
+                containers: containers.into_iter().map(container_status).collect(),
+            }
+        })
+        .collect()
+}
+
+fn is_of(container: &ObservedContainer, service: &ServiceName) -> bool {
+    !container.labels.oneoff
+        && container.labels.replica.as_ref().is_some_and(|replica| replica.service == *service)
+}
+
+fn health(container: &ObservedContainer, one_shot: bool) -> HealthSummary {
+    match (container.state.status, container.state.health) {
+        (RunState::Running, Some(Health::Healthy)) => HealthSummary::Healthy,
+        (RunState::Running, Some(Health::Starting)) => HealthSummary::Starting,
+        (RunState::Running, Some(Health::Unhealthy)) => HealthSummary::Unhealthy,
+        (RunState::Running, None) => HealthSummary::Running,
+        (RunState::Exited, _) if one_shot && container.state.exit_code == 0 => HealthSummary::Completed,
+        (RunState::Unknown, _) => HealthSummary::Unknown,
+        _ => HealthSummary::Down,
+    }
+}
+
+fn container_status(container: &ObservedContainer) -> ContainerStatus {
+    let state = &container.state;
+    ContainerStatus {
+        name: container.name.clone(),
+        id: container.id.clone(),
+        state: state.status.as_str().to_owned(),
+        health: state.health.map(|health| health.as_str().to_owned()),
+        image: container.spec.image.shown().into_owned(),
+        image_id: container.image_id.to_string(),
+        started_at: state.started_at,
+        exit_code: (state.status == RunState::Exited).then_some(state.exit_code),
+    }
+}

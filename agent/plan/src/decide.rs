@@ -1,0 +1,70 @@
+//! What is to be done for one stack, now?
+//!
+//! Level-triggered: a plan has only steps that can be done at this moment. What has to wait for a health check, a mount or
+//! an image is a finding; the event that ends the wait starts the next pass.
+
+mod containers;
+mod draft;
+mod objects;
+mod orphans;
+
+use crate::{
+    desired::Desired,
+    ids::Time,
+    memory::StackMemory,
+    observed::Observed,
+    step::{Plan, WaitKind},
+};
+
+pub use orphans::{gone_stacks, owned_stacks};
+
+use draft::Draft;
+
+/// Decides for a declared stack.
+pub fn decide(desired: &Desired, observed: &Observed, memory: &StackMemory, now: Time) -> Plan {
+    let mut draft = Draft::new(desired, observed, memory, now);
+    let held = memory.holds.get("").is_some_and(|hold| hold.until.is_none_or(|until| until > now));
+    if held {
+        draft.wait_for_all(WaitKind::Hold, "an operator's hold");
+        return draft.finish();
+    }
+    for mount in desired.inputs.mounts.iter().filter(|mount| !mount.optional) {
+        if let Err(found) = &mount.present {
+            draft.wait_for_all(WaitKind::Mount, &format!("mount {} ({found})", mount.path.display()));
+        }
+    }
+    if draft.is_blocked() {
+        return draft.finish();
+    }
+    objects::decide(&mut draft);
+    for service in order(desired) {
+        containers::decide(&mut draft, service);
+    }
+    if desired.project.settings.remove_orphans {
+        orphans::decide(&mut draft);
+    }
+    draft.finish()
+}
+
+/// The services, dependencies first.
+fn order(desired: &Desired) -> Vec<&crate::desired::DesiredService> {
+    let mut ordered: Vec<&crate::desired::DesiredService> = Vec::new();
+    let mut left: Vec<&crate::desired::DesiredService> = desired.services.values().collect();
+    while !left.is_empty() {
+        let before = left.len();
+        left.retain(|service| {
+            let ready = service.depends_on.keys().all(|name| {
+                !desired.services.contains_key(name) || ordered.iter().any(|done| done.name == *name)
+            });
+            if ready {
+                ordered.push(service);
+            }
+            !ready
+        });
+        if left.len() == before {
+            // The loader refuses cycles; nothing is lost if one came through.
+            ordered.append(&mut left);
+        }
+    }
+    ordered
+}

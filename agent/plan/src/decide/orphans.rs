@@ -1,0 +1,148 @@
+//! What is ours, and no longer declared?
+//!
+//! Removal is for containers and networks that carry our owner label, or Compose's labels of a declared project. Volumes
+//! are never removed: there is no act for it.
+
+use std::collections::BTreeSet;
+
+use super::draft::Draft;
+use crate::{
+    drift::{Drift, DriftKind, Subject},
+    ids::StackName,
+    observed::{Observed, ObservedContainer, RunState},
+    step::{Act, Finding, Plan, Step, StepId, Target, Verdict},
+};
+
+/// Containers of this project whose service is neither declared nor disabled by a profile.
+pub(super) fn decide(draft: &mut Draft<'_>) {
+    let desired = draft.desired;
+    let orphans: Vec<&ObservedContainer> = draft
+        .observed
+        .containers
+        .iter()
+        .filter(|container| container.labels.owner.project.as_ref() == Some(&desired.project_name))
+        .filter(|container| !container.labels.oneoff)
+        .filter(|container| {
+            container.labels.replica.as_ref().is_some_and(|replica| {
+                let name = replica.service.as_str();
+                !desired.project.services.contains_key(name)
+                    && !desired.project.disabled_services.contains_key(name)
+            })
+        })
+        .collect();
+    for container in orphans {
+        let cause = format!("{} is of a service that is not declared any more", container.name);
+        let steps = remove(draft, container, &cause, &[]);
+        draft.find(orphan(container), Verdict::Act(steps));
+    }
+}
+
+/// Stops a container that runs, and removes it; gives the steps.
+pub(super) fn remove(
+    draft: &mut Draft<'_>,
+    container: &ObservedContainer,
+    cause: &str,
+    after: &[StepId],
+) -> Vec<StepId> {
+    let target = target(container);
+    let mut steps = Vec::new();
+    if !matches!(container.state.status, RunState::Exited | RunState::Created | RunState::Dead) {
+        steps.push(draft.step(Act::StopContainer { container: target.clone(), timeout: None }, cause, after));
+    }
+    let mut after = after.to_vec();
+    after.extend(&steps);
+    steps.push(draft.step(Act::RemoveContainer { container: target }, cause, &after));
+    steps
+}
+
+pub(super) fn target(container: &ObservedContainer) -> Target {
+    Target::Existing { id: container.id.clone(), name: container.name.clone() }
+}
+
+fn orphan(container: &ObservedContainer) -> Drift {
+    Drift {
+        subject: Subject::Container { name: container.name.clone(), id: container.id.clone() },
+        kind: DriftKind::Orphan,
+        field: String::new(),
+        want: "nothing".into(),
+        have: container.state.status.as_str().into(),
+        place: None,
+        cause: None,
+    }
+}
+
+/// The stacks of this host that own something on the Engine.
+pub fn owned_stacks(observed: &Observed, host: &str) -> BTreeSet<StackName> {
+    let of =
+        |owner: &Option<String>| owner.as_deref()?.strip_prefix(host)?.strip_prefix('/').map(StackName::from);
+    let containers = observed.containers.iter().filter_map(|container| container.labels.stack_of(host));
+    let networks = observed.networks.iter().filter_map(|network| of(&network.owner.agent));
+    containers.chain(networks).collect()
+}
+
+/// Brings a stack down that is not declared any more. `guard` holds everything back, with its words.
+pub fn gone_stacks(observed: &Observed, host: &str, stack: &StackName, guard: Option<&str>) -> Plan {
+    let owner = format!("{host}/{stack}");
+    let mut plan = Plan::default();
+    let mut containers: Vec<&ObservedContainer> = observed
+        .containers
+        .iter()
+        .filter(|container| container.labels.owner.agent.as_ref() == Some(&owner))
+        .collect();
+    // Whoever shares another's namespace goes first.
+    containers.sort_by_key(|container| {
+        !matches!(container.spec.network_mode, Some(crate::container::Namespace::Container(_)))
+    });
+    let mut done = Vec::new();
+    for container in containers {
+        if let Some(guard) = guard {
+            plan.findings
+                .push(Finding { drift: orphan(container), verdict: Verdict::Leave(guard.to_owned()) });
+            continue;
+        }
+        let cause = format!("the stack {stack} is not declared any more");
+        let stop =
+            push(&mut plan, Act::StopContainer { container: target(container), timeout: None }, &cause, &[]);
+        let gone = push(&mut plan, Act::RemoveContainer { container: target(container) }, &cause, &[stop]);
+        plan.findings.push(Finding { drift: orphan(container), verdict: Verdict::Act(vec![stop, gone]) });
+        done.push(gone);
+    }
+    if guard.is_none() {
+        for network in observed.networks.iter().filter(|network| network.owner.agent.as_ref() == Some(&owner))
+        {
+            let cause = format!("the stack {stack} is not declared any more");
+            let name = network.spec.name.clone();
+            let step = push(
+                &mut plan,
+                Act::RemoveNetwork { id: network.id.clone(), name: name.clone() },
+                &cause,
+                &done,
+            );
+            let drift = Drift {
+                subject: Subject::Network { name },
+                kind: DriftKind::Orphan,
+                field: String::new(),
+                want: "nothing".into(),
+                have: "a network".into(),
+                place: None,
+                cause: None,
+            };
+            plan.findings.push(Finding { drift, verdict: Verdict::Act(vec![step]) });
+        }
+    }
+    plan
+}
+
+fn push(plan: &mut Plan, act: Act, cause: &str, after: &[StepId]) -> StepId {
+    let id = StepId(u32::try_from(plan.steps.len()).unwrap_or(u32::MAX));
+    let interrupts = matches!(act, Act::StopContainer { .. } | Act::RemoveContainer { .. });
+    plan.steps.push(Step {
+        id,
+        act,
+        cause: cause.to_owned(),
+        after: after.to_vec(),
+        deadline_ms: 120_000,
+        interrupts,
+    });
+    id
+}
