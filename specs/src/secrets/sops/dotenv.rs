@@ -45,7 +45,7 @@ pub(super) fn emit(tree: &Tree) -> Zeroizing<Vec<u8>> {
                         }
                     }
                     value => {
-                        let line = value.as_line().unwrap_or_default();
+                        let line = value.as_text().unwrap_or_default();
                         for (index, line) in line.split('\n').enumerate() {
                             out.push(if index == 0 { "" } else { "\\n" });
                             out.push(line);

@@ -99,7 +99,7 @@ fn take_fields(format: Format, tree: &mut Tree) -> Fields {
                     let name = key.strip_prefix("sops_").unwrap_or(&key);
                     fields.push((
                         steps(name),
-                        value.as_line().map(|line| line.to_string()).unwrap_or_default(),
+                        value.as_text().map(|line| line.to_string()).unwrap_or_default(),
                     ));
                 }
                 // sops keeps its metadata in the first document and drops the key from the others.
@@ -140,7 +140,7 @@ fn collect(value: &Value, path: &mut Vec<Step>, flat: bool, fields: &mut Fields)
             }
         }
         leaf => {
-            let text = leaf.as_line().map(|line| line.to_string()).unwrap_or_default();
+            let text = leaf.as_text().map(|line| line.to_string()).unwrap_or_default();
             // Only the ini store escapes line breaks a second time.
             fields.push((path.clone(), if flat { text.replace("\\n", "\n") } else { text }));
         }

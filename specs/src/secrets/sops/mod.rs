@@ -8,6 +8,7 @@ mod buffer;
 mod cipher;
 mod data_key;
 mod dotenv;
+mod ini;
 pub(super) mod json;
 mod metadata;
 mod number;
@@ -19,7 +20,7 @@ mod walk;
 
 use zeroize::Zeroizing;
 
-use self::{metadata::Metadata, tree::Tree};
+use self::{json::Numbers, metadata::Metadata, tree::Tree};
 use super::{Format, Identities, Kind, Plaintext, SecretError};
 
 /// Decrypts a whole sops file.
@@ -30,7 +31,15 @@ pub(super) fn decrypt(
 ) -> Result<Plaintext, SecretError> {
     let (mut tree, metadata) = load(format, bytes)?;
     let (key, opened_by) = data_key::recover(format, &metadata, identities)?;
-    walk::decrypt(format, &mut tree, &metadata, &key)?;
+    let is_json = matches!(format, Format::Json | Format::Binary);
+    let rounded = (is_json && json::has_large_integers(&tree))
+        .then(|| json::parse(format, text(format, bytes)?, Numbers::Rounded));
+    if let Err(error) = walk::decrypt(format, &mut tree, &metadata, &key) {
+        // Numbers in the open are hashed as the writer's version understood them.
+        tree = rounded.ok_or(error)??;
+        Metadata::take_from(format, &mut tree)?;
+        walk::decrypt(format, &mut tree, &metadata, &key)?;
+    }
     let plain = emit(format, &tree)?;
     let structured = format != Format::Binary;
     Ok(Plaintext::of_tree(Kind::Sops(format), plain, structured.then_some(tree), opened_by))
@@ -60,6 +69,8 @@ fn text(format: Format, bytes: &[u8]) -> Result<&str, SecretError> {
 fn parse(format: Format, text: &str) -> Result<Tree, SecretError> {
     match format {
         Format::Dotenv => dotenv::parse(text),
+        Format::Ini => ini::parse(text),
+        Format::Json | Format::Binary => json::parse(format, text, Numbers::Exact),
         _ => Err(SecretError::Unsupported { what: format!("sops {} files", format.name()), call: None }),
     }
 }
@@ -67,6 +78,9 @@ fn parse(format: Format, text: &str) -> Result<Tree, SecretError> {
 fn emit(format: Format, tree: &Tree) -> Result<Zeroizing<Vec<u8>>, SecretError> {
     match format {
         Format::Dotenv => Ok(dotenv::emit(tree)),
+        Format::Ini => ini::emit(tree),
+        Format::Json => Ok(json::emit(tree)),
+        Format::Binary => json::emit_binary(tree),
         _ => Err(SecretError::Unsupported { what: format!("sops {} files", format.name()), call: None }),
     }
 }

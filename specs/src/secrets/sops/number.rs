@@ -1,5 +1,5 @@
-//! How does Go write a floating-point number? Three ways, all of the shortest digits that read back the same: for
-//! the MAC, for flat formats, and for JSON and YAML (there, beside the store).
+//! How does Go write a floating-point number? Three ways, all of the shortest digits that read back the same:
+//! without an exponent for the MAC, with one for large and small numbers in YAML, and JSON's own (in `json.rs`).
 
 /// Go's `'f', -1`: never an exponent. `1e21` is 1 and 21 zeros.
 pub(crate) fn plain(value: f64) -> String {
@@ -10,14 +10,8 @@ pub(crate) fn plain(value: f64) -> String {
     }
 }
 
-/// How the flat formats write a float: Go's `'G', -1`, with `.0` where it could be taken for an integer.
-pub(crate) fn flat(value: f64) -> String {
-    let text = general(value, 'E', 21);
-    if text.contains(['.', 'E']) || special(value).is_some() { text } else { format!("{text}.0") }
-}
-
 /// Go's `%g` with the shortest digits: an exponent below -4 and from `limit` on, with at least two digits.
-pub(crate) fn general(value: f64, letter: char, limit: i32) -> String {
+pub(crate) fn general(value: f64, limit: i32) -> String {
     if let Some(text) = special(value) {
         return text.to_owned();
     }
@@ -29,7 +23,7 @@ pub(crate) fn general(value: f64, letter: char, limit: i32) -> String {
     let Ok(exponent) = exponent.parse::<i32>() else { return scientific };
     if exponent < -4 || exponent >= limit {
         let sign = if exponent < 0 { '-' } else { '+' };
-        format!("{digits}{letter}{sign}{:02}", exponent.abs())
+        format!("{digits}e{sign}{:02}", exponent.abs())
     } else {
         format!("{value}")
     }
@@ -58,10 +52,8 @@ mod tests {
         assert_eq!(plain(1e21), "1000000000000000000000");
         assert_eq!(plain(0.1), "0.1");
         assert_eq!(plain(f64::NEG_INFINITY), "-Inf");
-        assert_eq!(general(1e21, 'e', 21), "1e+21");
-        assert_eq!(general(1.5e-7, 'e', 21), "1.5e-07");
-        assert_eq!(general(123_456.0, 'e', 21), "123456");
-        assert_eq!(flat(3.0), "3.0");
-        assert_eq!(flat(1e100), "1E+100");
+        assert_eq!(general(1e21, 21), "1e+21");
+        assert_eq!(general(1.5e-7, 21), "1.5e-07");
+        assert_eq!(general(123_456.0, 21), "123456");
     }
 }

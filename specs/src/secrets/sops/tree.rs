@@ -56,13 +56,13 @@ impl Value {
         Self::Text(Zeroizing::new(text.to_owned()))
     }
 
-    /// The leaf as one line of text, as the flat formats of sops write it; `None` for a collection.
-    pub(crate) fn as_line(&self) -> Option<Secret> {
+    /// The leaf as text, as `sops --extract` writes it; `None` for a collection.
+    pub(crate) fn as_text(&self) -> Option<Secret> {
         Some(Zeroizing::new(match self {
             Self::Null => String::new(),
             Self::Bool(value) => value.to_string(),
             Self::Int(value) => value.to_string(),
-            Self::Float(value) => super::number::flat(*value),
+            Self::Float(value) => super::number::general(*value, 21),
             Self::Text(text) | Self::Time(text) => return Some(text.clone()),
             Self::Bytes(bytes) => String::from_utf8_lossy(bytes).into_owned(),
             Self::List(_) | Self::Map(_) => return None,
@@ -85,7 +85,7 @@ impl Tree {
         let absent = |names| SecretError::KeyAbsent { path: path.to_owned(), names };
         let document = self.documents.first().ok_or_else(|| absent(Vec::new()))?;
         let value = find_in_map(document, path).map_err(absent)?;
-        match value.as_line() {
+        match value.as_text() {
             None => Err(SecretError::KeyNotValue { path: path.to_owned() }),
             Some(text) if text.is_empty() => Err(SecretError::KeyEmpty { path: path.to_owned() }),
             Some(text) => Ok(text),
