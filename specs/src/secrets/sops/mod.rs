@@ -21,7 +21,7 @@ mod walk;
 use zeroize::Zeroizing;
 
 use self::{json::Numbers, metadata::Metadata, tree::Tree};
-use super::{Format, Identities, Kind, Plaintext, SecretError};
+use super::{Format, Identities, Kind, Plaintext, ProgramCall, SecretError};
 
 /// Decrypts a whole sops file.
 pub(super) fn decrypt(
@@ -54,7 +54,7 @@ pub(super) fn load(format: Format, bytes: &[u8]) -> Result<(Tree, Metadata), Sec
 
 /// Reads what the `sops` program decrypted, so that single keys can be asked for; a binary file has none.
 pub(super) fn load_plain(format: Format, bytes: &[u8]) -> Result<Option<Tree>, SecretError> {
-    if format == Format::Binary {
+    if matches!(format, Format::Binary | Format::Yaml) {
         return Ok(None);
     }
     parse(format, text(format, bytes)?).map(Some)
@@ -71,7 +71,11 @@ fn parse(format: Format, text: &str) -> Result<Tree, SecretError> {
         Format::Dotenv => dotenv::parse(text),
         Format::Ini => ini::parse(text),
         Format::Json | Format::Binary => json::parse(format, text, Numbers::Exact),
-        _ => Err(SecretError::Unsupported { what: format!("sops {} files", format.name()), call: None }),
+        // The `sops` program can.
+        Format::Yaml => Err(SecretError::Unsupported {
+            what: "sops yaml files without the sops program".to_owned(),
+            call: Some(ProgramCall::new(format)),
+        }),
     }
 }
 
@@ -81,6 +85,10 @@ fn emit(format: Format, tree: &Tree) -> Result<Zeroizing<Vec<u8>>, SecretError> 
         Format::Ini => ini::emit(tree),
         Format::Json => Ok(json::emit(tree)),
         Format::Binary => json::emit_binary(tree),
-        _ => Err(SecretError::Unsupported { what: format!("sops {} files", format.name()), call: None }),
+        // The `sops` program can.
+        Format::Yaml => Err(SecretError::Unsupported {
+            what: "sops yaml files without the sops program".to_owned(),
+            call: Some(ProgramCall::new(format)),
+        }),
     }
 }
