@@ -1,0 +1,427 @@
+//! What does the Engine have, and how is one act done?
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use futures_util::{StreamExt, stream};
+use hyper::Method;
+use plan::{
+    observed::{EngineFacts, Limit, Observed},
+    resource::ImageFacts,
+    step::{Act, NewContainer, Retry, StepId, Target},
+};
+use serde_json::{Value, json};
+use specs::Text;
+
+use crate::{
+    decode,
+    encode::{self, Api},
+    wire::{Address, Payload, Wire, WireError, query},
+};
+
+/// The newest API that is spoken.
+const NEWEST: Api = (1, 51);
+/// The oldest API that is spoken (Engine 20.10).
+const OLDEST: Api = (1, 41);
+/// How many questions are asked at a time.
+const PARALLEL: usize = 8;
+
+/// An act that the Engine did not do, or a question that it did not answer.
+#[derive(Debug, thiserror::Error)]
+#[error("{act} failed")]
+pub struct EngineError {
+    /// What was asked.
+    pub act: String,
+    /// Whether asking again may help.
+    pub retry: Retry,
+    /// Why.
+    #[source]
+    pub source: WireError,
+}
+
+impl EngineError {
+    fn new(act: impl Into<String>, source: WireError) -> Self {
+        let retry = match source.status() {
+            Some(404 | 409) => Retry::Now,
+            Some(400..=499) => Retry::Never,
+            _ => Retry::Later,
+        };
+        Self { act: act.into(), retry, source }
+    }
+
+    /// Whether the Engine could not be asked at all: nothing is known then, least of all that something is gone.
+    pub fn is_unreachable(&self) -> bool {
+        matches!(self.source, WireError::Unreachable { .. } | WireError::Broken(_) | WireError::TimedOut(_))
+    }
+
+    /// The whole story in one line.
+    pub fn story(&self) -> String {
+        match &self.source {
+            WireError::Unreachable { source, .. } => format!("{self}: {}: {source}", self.source),
+            other => format!("{self}: {other}"),
+        }
+    }
+}
+
+/// What a snapshot must hold in full.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Interest {
+    /// Images by reference.
+    pub images: BTreeSet<String>,
+}
+
+/// A connection to an Engine, its version agreed on.
+#[derive(Debug, Clone)]
+pub struct Engine {
+    wire: Wire,
+    api: Api,
+    facts: EngineFacts,
+}
+
+/// Ids of what the steps of a plan have made.
+pub type Made = BTreeMap<StepId, String>;
+
+impl Engine {
+    /// Agrees with the Engine on a version and learns what it is.
+    ///
+    /// # Errors
+    /// It does not answer, or speaks no version in common.
+    pub async fn connect(address: &Address) -> Result<Self, EngineError> {
+        let open = Wire::new(address.clone(), "");
+        let version = open
+            .get("/version")
+            .await
+            .map_err(|source| EngineError::new("asking for the version", source))?;
+        let newest = api(&version["ApiVersion"]).unwrap_or(OLDEST);
+        let oldest = api(&version["MinAPIVersion"]).unwrap_or((1, 0));
+        let agreed = newest.min(NEWEST);
+        if agreed < oldest || agreed < OLDEST {
+            let message = format!(
+                "it speaks API {}.{} to {}.{}, this agent {}.{} to {}.{}",
+                oldest.0, oldest.1, newest.0, newest.1, OLDEST.0, OLDEST.1, NEWEST.0, NEWEST.1
+            );
+            let source = WireError::Refused { status: 400, message };
+            return Err(EngineError { act: "agreeing on a version".into(), retry: Retry::Later, source });
+        }
+        let wire = Wire::new(address.clone(), format!("v{}.{}", agreed.0, agreed.1));
+        let info =
+            wire.get("/info").await.map_err(|source| EngineError::new("asking for its settings", source))?;
+        Ok(Self { facts: facts(&version, &info, agreed), wire, api: agreed })
+    }
+
+    /// What kind of Engine it is.
+    pub fn facts(&self) -> &EngineFacts {
+        &self.facts
+    }
+
+    /// One snapshot.
+    ///
+    /// # Errors
+    /// A question without an answer: nothing is concluded from half a snapshot.
+    pub async fn observe(&self, interest: &Interest, now: plan::ids::Time) -> Result<Observed, EngineError> {
+        let ask = |what: &'static str| move |source| EngineError::new(what, source);
+        let (containers, networks, volumes) = tokio::try_join!(
+            self.wire.get("/containers/json?all=1"),
+            self.wire.get("/networks"),
+            self.wire.get("/volumes"),
+        )
+        .map_err(ask("listing what the Engine has"))?;
+        let ids: Vec<String> =
+            list(&containers).filter_map(|summary| summary["Id"].as_str()).map(str::to_owned).collect();
+        let inspected: Vec<Result<Option<Value>, WireError>> =
+            stream::iter(ids).map(|id| self.inspect(id)).buffer_unordered(PARALLEL).collect().await;
+        let mut found = Vec::new();
+        for answer in inspected {
+            let answer = answer.map_err(ask("inspecting a container"))?;
+            found.extend(answer.as_ref().and_then(decode::container));
+        }
+        found.sort_by(|a, b| a.name.cmp(&b.name));
+        let mut wanted: BTreeSet<String> = interest.images.clone();
+        wanted.extend(found.iter().map(|container| container.image_id.to_string()));
+        let images = self.images(wanted).await.map_err(ask("inspecting an image"))?;
+        Ok(Observed {
+            engine: self.facts.clone(),
+            containers: found,
+            networks: list(&networks).map(decode::network_summary).collect(),
+            volumes: list(&volumes["Volumes"]).map(decode::volume_summary).collect(),
+            images,
+            taken_at: now,
+        })
+    }
+
+    /// A container that went away between the list and now is not there.
+    async fn inspect(&self, id: String) -> Result<Option<Value>, WireError> {
+        absent(self.wire.get(&format!("/containers/{id}/json")).await)
+    }
+
+    async fn images(&self, wanted: BTreeSet<String>) -> Result<BTreeMap<String, ImageFacts>, WireError> {
+        let asked = stream::iter(wanted).map(|reference| async move {
+            let answer = absent(self.wire.get(&format!("/images/{reference}/json")).await);
+            answer.map(|facts| facts.map(|facts| (reference, decode::image(&facts))))
+        });
+        let answers: Vec<Result<_, WireError>> = asked.buffer_unordered(PARALLEL).collect().await;
+        answers.into_iter().filter_map(Result::transpose).collect()
+    }
+
+    /// Does one act; gives the id of what it made.
+    ///
+    /// # Errors
+    /// The Engine refused, or did not answer within `deadline`.
+    pub async fn act(
+        &self,
+        act: &Act,
+        made: &Made,
+        deadline: Duration,
+    ) -> Result<Option<String>, EngineError> {
+        self.perform(act, made, deadline).await.map_err(|source| EngineError::new(act.to_string(), source))
+    }
+
+    async fn perform(&self, act: &Act, made: &Made, deadline: Duration) -> Result<Option<String>, WireError> {
+        let id = |target: &Target| id_of(target, made);
+        let post = |path: String, body: Payload| async move {
+            self.wire.call(Method::POST, &path, body, deadline).await
+        };
+        let answer = match act {
+            Act::PullImage { reference, platform } => {
+                return self.pull(reference, platform.as_deref(), deadline).await;
+            }
+            Act::CreateNetwork { spec, labels, .. } => {
+                post("/networks/create".into(), Payload::Json(encode::network(spec, labels))).await?
+            }
+            Act::CreateVolume { spec, labels, .. } => {
+                post("/volumes/create".into(), Payload::Json(encode::volume(spec, labels))).await?
+            }
+            Act::CreateContainer(new) => return self.create(new, deadline).await,
+            Act::StartContainer { container } => {
+                post(format!("/containers/{}/start", id(container)?), Payload::Nothing).await?
+            }
+            Act::StopContainer { container, timeout } => {
+                post(format!("/containers/{}/stop{}", id(container)?, seconds(*timeout)), Payload::Nothing)
+                    .await?
+            }
+            Act::RestartContainer { container, timeout } => {
+                post(format!("/containers/{}/restart{}", id(container)?, seconds(*timeout)), Payload::Nothing)
+                    .await?
+            }
+            Act::SignalContainer { container, signal } => {
+                post(
+                    format!("/containers/{}/kill?signal={}", id(container)?, query(signal)),
+                    Payload::Nothing,
+                )
+                .await?
+            }
+            Act::RenameContainer { container, name } => {
+                post(format!("/containers/{}/rename?name={}", id(container)?, query(name)), Payload::Nothing)
+                    .await?
+            }
+            Act::UnpauseContainer { container } => {
+                post(format!("/containers/{}/unpause", id(container)?), Payload::Nothing).await?
+            }
+            Act::UpdateContainer { container, resources, restart } => {
+                let mut body = resources.as_deref().map_or_else(|| json!({}), encode::resources);
+                if let Some(policy) = restart {
+                    body["RestartPolicy"] = encode::restart(policy);
+                }
+                post(format!("/containers/{}/update", id(container)?), Payload::Json(body)).await?
+            }
+            Act::ConnectNetwork { network, container, endpoint } => {
+                let body = json!({ "Container": id(container)?, "EndpointConfig": encode::endpoint(endpoint, self.api) });
+                post(format!("/networks/{}/connect", query(network)), Payload::Json(body)).await?
+            }
+            Act::DisconnectNetwork { network, container } => {
+                let body = json!({ "Container": id(container)?, "Force": true });
+                post(format!("/networks/{}/disconnect", query(network)), Payload::Json(body)).await?
+            }
+            Act::CopyFiles { container, files } => {
+                let uploads = files.iter().map(|file| (file, archive(file)));
+                for (file, tar) in uploads {
+                    let owner =
+                        if file.uid.is_some() || file.gid.is_some() { "&copyUIDGID=true" } else { "" };
+                    let path = format!(
+                        "/containers/{}/archive?path=/&noOverwriteDirNonDir=true{owner}",
+                        id(container)?
+                    );
+                    let tar = tar.map_err(|error| WireError::Broken(error.to_string()))?;
+                    self.wire.call(Method::PUT, &path, Payload::Tar(tar), deadline).await?;
+                }
+                Value::Null
+            }
+            Act::RemoveContainer { container } => {
+                self.delete(format!("/containers/{}?force=1", id(container)?), deadline).await?
+            }
+            Act::RemoveNetwork { id, .. } => self.delete(format!("/networks/{id}"), deadline).await?,
+            Act::RemoveImage { id } => self.delete(format!("/images/{id}"), deadline).await?,
+            Act::RunHook { container, hook } => return self.hook(&id(container)?, hook, deadline).await,
+            Act::BuildImage { .. } | Act::LoadImage { .. } => {
+                let message =
+                    "this agent does not build or load images yet: put the image on the Engine".into();
+                return Err(WireError::Refused { status: 501, message });
+            }
+        };
+        Ok(answer["Id"].as_str().map(str::to_owned))
+    }
+
+    /// What is gone already needs no removing.
+    async fn delete(&self, path: String, deadline: Duration) -> Result<Value, WireError> {
+        let answer = self.wire.call(Method::DELETE, &path, Payload::Nothing, deadline).await;
+        Ok(absent(answer)?.unwrap_or(Value::Null))
+    }
+
+    async fn create(&self, new: &NewContainer, deadline: Duration) -> Result<Option<String>, WireError> {
+        let (body, later) = encode::container(new, self.api);
+        let platform = new
+            .spec
+            .platform
+            .as_ref()
+            .map(|p| format!("&platform={}", query(p.expose())))
+            .unwrap_or_default();
+        let path = format!("/containers/create?name={}{platform}", query(&new.name));
+        let answer = self.wire.call(Method::POST, &path, Payload::Json(body), deadline).await?;
+        let id = answer["Id"].as_str().unwrap_or_default().to_owned();
+        for (network, endpoint) in later {
+            let body = json!({ "Container": id, "EndpointConfig": encode::endpoint(&endpoint, self.api) });
+            let path = format!("/networks/{}/connect", query(&network));
+            self.wire.call(Method::POST, &path, Payload::Json(body), deadline).await?;
+        }
+        Ok(Some(id))
+    }
+
+    async fn pull(
+        &self,
+        reference: &str,
+        platform: Option<&str>,
+        deadline: Duration,
+    ) -> Result<Option<String>, WireError> {
+        let reference = if has_tag(reference) { reference.to_owned() } else { format!("{reference}:latest") };
+        let platform = platform.map(|platform| format!("&platform={}", query(platform))).unwrap_or_default();
+        let path = format!("/images/create?fromImage={}{platform}", query(&reference));
+        self.wire.call(Method::POST, &path, Payload::Nothing, deadline).await?;
+        // The answer is a stream of lines that may end in an error with a good status: look whether the image is there.
+        match self.wire.get(&format!("/images/{reference}/json")).await {
+            Ok(_) => Ok(None),
+            Err(error) if error.status() == Some(404) => Err(WireError::Refused {
+                status: 500,
+                message: format!("pulling {reference} did not bring it"),
+            }),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn hook(
+        &self,
+        id: &str,
+        hook: &plan::step::Hook,
+        deadline: Duration,
+    ) -> Result<Option<String>, WireError> {
+        let texts = |list: &[Text]| list.iter().map(|text| text.expose().to_owned()).collect::<Vec<_>>();
+        let text =
+            |value: &Option<Text>| value.as_ref().map(|text| text.expose().to_owned()).unwrap_or_default();
+        let body = json!({
+            "Cmd": texts(&hook.command),
+            "Env": texts(&hook.environment),
+            "User": text(&hook.user),
+            "WorkingDir": text(&hook.working_dir),
+            "Privileged": hook.privileged,
+        });
+        let made = self
+            .wire
+            .call(Method::POST, &format!("/containers/{id}/exec"), Payload::Json(body), deadline)
+            .await?;
+        let exec = made["Id"].as_str().unwrap_or_default().to_owned();
+        let start = Payload::Json(json!({ "Detach": true }));
+        self.wire.call(Method::POST, &format!("/exec/{exec}/start"), start, deadline).await?;
+        loop {
+            let state = self.wire.get(&format!("/exec/{exec}/json")).await?;
+            if state["Running"] == json!(false) {
+                return match state["ExitCode"].as_i64() {
+                    Some(0) | None => Ok(None),
+                    Some(code) => Err(WireError::Refused {
+                        status: 500,
+                        message: format!("hook exited with status {code}"),
+                    }),
+                };
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+}
+
+fn has_tag(reference: &str) -> bool {
+    reference.contains('@') || reference.rsplit('/').next().is_some_and(|name| name.contains(':'))
+}
+
+fn absent(answer: Result<Value, WireError>) -> Result<Option<Value>, WireError> {
+    match answer {
+        Ok(value) => Ok(Some(value)),
+        Err(error) if error.status() == Some(404) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn list(value: &Value) -> impl Iterator<Item = &Value> {
+    value.as_array().into_iter().flatten()
+}
+
+fn id_of(target: &Target, made: &Made) -> Result<String, WireError> {
+    match target {
+        Target::Existing { id, .. } => Ok(id.to_string()),
+        Target::Made(step) => made
+            .get(step)
+            .cloned()
+            .ok_or_else(|| WireError::Refused { status: 404, message: "the container was not made".into() }),
+    }
+}
+
+fn seconds(timeout: Option<i64>) -> String {
+    timeout.map(|seconds| format!("?t={seconds}")).unwrap_or_default()
+}
+
+fn archive(file: &plan::container::CopiedFile) -> std::io::Result<Bytes> {
+    let number = |text: &Option<Text>| text.as_ref().and_then(|text| text.expose().parse().ok()).unwrap_or(0);
+    let content = file.content.expose().as_bytes();
+    let mut header = tar::Header::new_gnu();
+    header.set_size(content.len() as u64);
+    header.set_mode(file.mode);
+    header.set_uid(number(&file.uid));
+    header.set_gid(number(&file.gid));
+    let mut archive = tar::Builder::new(Vec::new());
+    archive.append_data(&mut header, file.target.expose().trim_start_matches('/'), content)?;
+    Ok(Bytes::from(archive.into_inner()?))
+}
+
+fn api(value: &Value) -> Option<Api> {
+    let (major, minor) = value.as_str()?.split_once('.')?;
+    Some((major.parse().ok()?, minor.parse().ok()?))
+}
+
+fn facts(version: &Value, info: &Value, api: Api) -> EngineFacts {
+    let string = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let unsupported = [
+        (Limit::Memory, "MemoryLimit"),
+        (Limit::Swap, "SwapLimit"),
+        (Limit::CpuQuota, "CpuCfsQuota"),
+        (Limit::CpuShares, "CPUShares"),
+        (Limit::Cpuset, "CPUSet"),
+        (Limit::Pids, "PidsLimit"),
+        (Limit::OomKillDisable, "OomKillDisable"),
+    ];
+    let podman = list(&version["Components"]).any(|part| string(&part["Name"]).contains("Podman"));
+    EngineFacts {
+        version: string(&version["Version"]),
+        api,
+        podman,
+        cgroup_version: if info["CgroupVersion"] == "2" { 2 } else { 1 },
+        default_runtime: string(&info["DefaultRuntime"]),
+        default_log_driver: string(&info["LoggingDriver"]),
+        live_restore: info["LiveRestoreEnabled"] == json!(true),
+        started: None,
+        unsupported: unsupported
+            .into_iter()
+            .filter(|(_, key)| info[*key] == json!(false))
+            .map(|(limit, _)| limit)
+            .collect(),
+    }
+}

@@ -1,0 +1,41 @@
+//! What happens on the Engine, as it happens?
+
+use std::collections::HashMap;
+
+use bollard::{Docker, query_parameters::EventsOptionsBuilder};
+use futures_util::{Stream, StreamExt};
+
+use crate::wire::Address;
+
+/// One thing that happened to a container, a network, a volume or an image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EngineEvent {
+    /// `start`, `die`, `health_status: healthy` …
+    pub action: String,
+    /// The object's id, or its name.
+    pub id: String,
+    /// Names, labels, exit codes.
+    pub attributes: HashMap<String, String>,
+}
+
+/// The stream of events; it ends where the connection does, and whoever listens looks at everything again then.
+///
+/// # Errors
+/// The address cannot be used.
+pub fn events(address: &Address) -> Result<impl Stream<Item = EngineEvent> + Send + use<>, String> {
+    let host = address.to_string();
+    let docker = Docker::connect_with_host(&host).map_err(|error| error.to_string())?;
+    let types = ["container", "network", "volume", "image"].map(str::to_owned).to_vec();
+    let filters = HashMap::from([("type".to_owned(), types)]);
+    let options = EventsOptionsBuilder::default().filters(&filters).build();
+    let stream = docker.events(Some(options));
+    Ok(stream.take_while(|event| std::future::ready(event.is_ok())).filter_map(|event| {
+        let event = event.ok().and_then(|event| {
+            let action = event.action.filter(|action| !action.starts_with("exec_"))?;
+            let actor = event.actor.unwrap_or_default();
+            let attributes = actor.attributes.unwrap_or_default();
+            Some(EngineEvent { action, id: actor.id.unwrap_or_default(), attributes })
+        });
+        std::future::ready(event)
+    }))
+}

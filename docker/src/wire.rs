@@ -1,0 +1,219 @@
+//! How is one request put to the Engine, with its version on the path and a deadline?
+//!
+//! bollard sends no API version and fails a whole answer on one enum value that it does not know, so that one odd container
+//! would blind the agent. What is read and decided on therefore goes through these few lines and is decoded leniently;
+//! streams (events, pulls) are bollard's.
+
+use std::{path::PathBuf, time::Duration};
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::{Method, Request, StatusCode, header};
+use hyper_util::rt::TokioIo;
+use serde_json::Value;
+use tokio::net::{TcpStream, UnixStream};
+
+/// The largest answer that is read, in bytes.
+const MAX_ANSWER: usize = 64 << 20;
+/// How long a question may take.
+const READ_DEADLINE: Duration = Duration::from_secs(20);
+
+/// Where the Engine listens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Address {
+    /// `unix:///run/docker.sock`
+    Unix(PathBuf),
+    /// `tcp://host:port`, without encryption.
+    Tcp(String),
+}
+
+/// Why a request has no good answer.
+#[derive(Debug, thiserror::Error)]
+pub enum WireError {
+    /// Nothing answers at the address.
+    #[error("the Engine does not answer at {address}")]
+    Unreachable {
+        /// The address.
+        address: String,
+        /// The system's words.
+        source: std::io::Error,
+    },
+    /// The deadline passed.
+    #[error("no answer within {} s", .0.as_secs())]
+    TimedOut(Duration),
+    /// The connection broke.
+    #[error("the connection to the Engine broke: {0}")]
+    Broken(String),
+    /// The Engine refused.
+    #[error("{message}")]
+    Refused {
+        /// The HTTP status.
+        status: u16,
+        /// The Engine's words.
+        message: String,
+    },
+}
+
+impl WireError {
+    /// The HTTP status, where the Engine answered.
+    pub fn status(&self) -> Option<u16> {
+        match self {
+            Self::Refused { status, .. } => Some(*status),
+            _ => None,
+        }
+    }
+}
+
+impl Address {
+    /// Reads `DOCKER_HOST`.
+    ///
+    /// # Errors
+    /// A scheme that is not spoken.
+    pub fn parse(host: &str) -> Result<Self, String> {
+        match host.split_once("://") {
+            Some(("unix", path)) => Ok(Self::Unix(path.into())),
+            Some(("tcp" | "http", address)) => Ok(Self::Tcp(address.trim_end_matches('/').to_owned())),
+            None if host.starts_with('/') => Ok(Self::Unix(host.into())),
+            _ => Err(format!("DOCKER_HOST is '{host}', expected unix:///path or tcp://address:port")),
+        }
+    }
+}
+
+impl std::fmt::Display for Address {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Unix(path) => write!(f, "unix://{}", path.display()),
+            Self::Tcp(address) => write!(f, "tcp://{address}"),
+        }
+    }
+}
+
+/// Something to send: JSON, or a tar archive.
+#[derive(Debug, Clone)]
+pub enum Payload {
+    /// No body.
+    Nothing,
+    /// JSON.
+    Json(Value),
+    /// A tar archive.
+    Tar(Bytes),
+}
+
+/// One client; every request has a connection of its own, which a local socket makes cheap.
+#[derive(Debug, Clone)]
+pub struct Wire {
+    address: Address,
+    version: String,
+}
+
+impl Wire {
+    /// A client that speaks `version` (`v1.41`); empty: whatever the Engine speaks.
+    pub fn new(address: Address, version: impl Into<String>) -> Self {
+        Self { address, version: version.into() }
+    }
+
+    /// The address.
+    pub fn address(&self) -> &Address {
+        &self.address
+    }
+
+    /// Asks, with the deadline of a question.
+    ///
+    /// # Errors
+    /// See [`WireError`].
+    pub async fn get(&self, path: &str) -> Result<Value, WireError> {
+        self.call(Method::GET, path, Payload::Nothing, READ_DEADLINE).await
+    }
+
+    /// Sends one request; an empty answer is null.
+    ///
+    /// # Errors
+    /// See [`WireError`].
+    pub async fn call(
+        &self,
+        method: Method,
+        path: &str,
+        payload: Payload,
+        deadline: Duration,
+    ) -> Result<Value, WireError> {
+        tokio::time::timeout(deadline, self.exchange(method, path, payload))
+            .await
+            .unwrap_or(Err(WireError::TimedOut(deadline)))
+    }
+
+    async fn exchange(&self, method: Method, path: &str, payload: Payload) -> Result<Value, WireError> {
+        let (status, body) = match &self.address {
+            Address::Unix(socket) => {
+                let stream = UnixStream::connect(socket).await.map_err(|source| self.unreachable(source))?;
+                self.send(TokioIo::new(stream), method, path, payload).await?
+            }
+            Address::Tcp(address) => {
+                let stream = TcpStream::connect(address).await.map_err(|source| self.unreachable(source))?;
+                self.send(TokioIo::new(stream), method, path, payload).await?
+            }
+        };
+        let value = serde_json::from_slice(&body).unwrap_or(Value::Null);
+        if status.is_success() || status == StatusCode::NOT_MODIFIED {
+            return Ok(value);
+        }
+        let words = value["message"]
+            .as_str()
+            .map_or_else(|| String::from_utf8_lossy(&body).into_owned(), str::to_owned);
+        Err(WireError::Refused { status: status.as_u16(), message: words.trim().to_owned() })
+    }
+
+    fn unreachable(&self, source: std::io::Error) -> WireError {
+        WireError::Unreachable { address: self.address.to_string(), source }
+    }
+
+    async fn send<S>(
+        &self,
+        io: S,
+        method: Method,
+        path: &str,
+        payload: Payload,
+    ) -> Result<(StatusCode, Bytes), WireError>
+    where
+        S: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
+    {
+        let broken = |error: &dyn std::fmt::Display| WireError::Broken(error.to_string());
+        let (mut sender, connection) =
+            hyper::client::conn::http1::handshake(io).await.map_err(|e| broken(&e))?;
+        let connection = tokio::spawn(connection);
+        let (kind, bytes) = match payload {
+            Payload::Nothing => ("application/json", Bytes::new()),
+            Payload::Json(value) => ("application/json", Bytes::from(value.to_string())),
+            Payload::Tar(bytes) => ("application/x-tar", bytes),
+        };
+        let prefix = if self.version.is_empty() { String::new() } else { format!("/{}", self.version) };
+        let request = Request::builder()
+            .method(method)
+            .uri(format!("{prefix}{path}"))
+            .header(header::HOST, "docker")
+            .header(header::USER_AGENT, concat!("compose-agent/", env!("CARGO_PKG_VERSION")))
+            .header(header::CONTENT_TYPE, kind)
+            .body(Full::new(bytes))
+            .map_err(|e| broken(&e))?;
+        let response = sender.send_request(request).await.map_err(|e| broken(&e))?;
+        let status = response.status();
+        let body = Limited::new(response.into_body(), MAX_ANSWER)
+            .collect()
+            .await
+            .map_err(|e| broken(&e))?
+            .to_bytes();
+        connection.abort();
+        Ok((status, body))
+    }
+}
+
+/// Percent-encodes a query value.
+pub fn query(text: &str) -> String {
+    text.bytes().fold(String::with_capacity(text.len()), |mut out, byte| {
+        if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            out.push_str(&format!("%{byte:02X}"));
+        }
+        out
+    })
+}
