@@ -28,6 +28,7 @@ pub mod normalize;
 pub mod paths;
 mod problem;
 mod read;
+pub mod schema;
 pub mod secrets;
 pub mod settings;
 mod text;

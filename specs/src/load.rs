@@ -348,6 +348,7 @@ impl Loader<'_> {
             let below = model.get_or_insert_with(|| Node::new(document.span, Value::Map(Map::new())));
             merge::merge(below, document, &mut self.problems);
             merge::unify(below);
+            crate::schema::validate(below, &mut self.problems);
             if let Value::Map(top) = &mut below.value {
                 top.shift_remove("version");
             }
