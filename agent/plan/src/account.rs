@@ -13,7 +13,7 @@ use crate::{
         ContainerStatus, HealthSummary, OpenDrift, Phase, ServiceStatus, StackStatus, Transition,
         TransitionEvent, WaitStatus,
     },
-    step::{Act, Outcome, Plan, StepId, Verdict, WaitKind},
+    step::{Act, Outcome, Plan, StepId, Target, Verdict, WaitKind},
 };
 
 /// How the steps of a plan ended.
@@ -30,7 +30,7 @@ pub fn account(
     let (plan, outcomes) = done;
     let mut next = memory.clone();
     let mut transitions = Vec::new();
-    let failed = remember_failures(plan, outcomes, &mut next, now);
+    let failed = remember_failures(plan, observed, outcomes, &mut next, now);
     let (open, waiting) = open(plan, memory, now);
     compare_open(desired, memory, &open, plan, outcomes, now, &mut transitions);
     let (phase, reason) = phase(plan, failed.as_deref());
@@ -77,13 +77,14 @@ pub fn account(
 /// Backoffs after failures; the words of the first failure.
 fn remember_failures(
     plan: &Plan,
+    observed: &Observed,
     outcomes: &Outcomes,
     memory: &mut StackMemory,
     now: Time,
 ) -> Option<String> {
     let mut first = None;
     for step in &plan.steps {
-        let key = backoff_key(&step.act);
+        let key = backoff_key(&step.act, plan, observed);
         match outcomes.get(&step.id) {
             Some(Outcome::Failed { error, .. }) => {
                 let backoff = backoff::after_failure(memory.backoff.get(&key), &key, error, now);
@@ -107,13 +108,28 @@ fn remember_failures(
     first
 }
 
-/// What is left alone after a failure: the image, or the service.
-fn backoff_key(act: &Act) -> String {
-    match act {
-        Act::PullImage { reference, .. } | Act::BuildImage { reference, .. } => reference.clone(),
-        Act::CreateContainer(new) => new.replica.service.to_string(),
-        other => other.to_string(),
-    }
+/// What is left alone after a failure: the image, or the service. It is what deciding looks a backoff up by.
+fn backoff_key(act: &Act, plan: &Plan, observed: &Observed) -> String {
+    let service = match act {
+        Act::PullImage { reference, .. } | Act::BuildImage { reference, .. } => return reference.clone(),
+        Act::CreateContainer(new) => Some(new.replica.service.to_string()),
+        other => match other.target() {
+            Some(Target::Existing { id, .. }) => {
+                let container = observed.containers.iter().find(|container| container.id == *id);
+                container
+                    .and_then(|container| container.labels.replica.as_ref())
+                    .map(|replica| replica.service.to_string())
+            }
+            Some(Target::Made(id)) => {
+                plan.steps.iter().find(|step| step.id == *id).and_then(|step| match &step.act {
+                    Act::CreateContainer(new) => Some(new.replica.service.to_string()),
+                    _ => None,
+                })
+            }
+            None => None,
+        },
+    };
+    service.unwrap_or_else(|| act.to_string())
 }
 
 fn open(plan: &Plan, memory: &StackMemory, now: Time) -> (Vec<OpenDrift>, Vec<WaitStatus>) {
@@ -296,5 +312,47 @@ fn container_status(container: &ObservedContainer) -> ContainerStatus {
         image_id: container.image_id.to_string(),
         started_at: state.started_at,
         exit_code: (state.status == RunState::Exited).then_some(state.exit_code),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{observed::ComposeLabels, step::Step};
+
+    #[test]
+    fn a_failed_start_keeps_its_service_back_and_a_good_one_lets_it_go() {
+        let replica = crate::ids::Replica { service: "web".into(), number: 1 };
+        let container = ObservedContainer {
+            id: "1".into(),
+            name: "p-web-1".into(),
+            labels: ComposeLabels { replica: Some(replica), ..ComposeLabels::default() },
+            state: crate::observed::ContainerState::default(),
+            spec: crate::container::ContainerSpec::default(),
+            image_id: "i".into(),
+            attached: BTreeMap::new(),
+            anonymous_volumes: BTreeMap::new(),
+            created_at: Time(0),
+        };
+        let observed = Observed { containers: vec![container], ..Observed::default() };
+        let act =
+            Act::StartContainer { container: Target::Existing { id: "1".into(), name: "p-web-1".into() } };
+        let step = Step {
+            id: StepId(0),
+            act,
+            cause: String::new(),
+            after: Vec::new(),
+            deadline_ms: 1,
+            interrupts: false,
+        };
+        let plan = Plan { steps: vec![step], findings: Vec::new() };
+        let mut memory = StackMemory::default();
+        let failed = Outcome::Failed { error: "port taken".into(), retry: crate::step::Retry::Later };
+        let failed: Outcomes = [(StepId(0), failed)].into();
+        remember_failures(&plan, &observed, &failed, &mut memory, Time(0));
+        assert_eq!(memory.backoff["web"].failures, 1);
+        let done: Outcomes = [(StepId(0), Outcome::Done { made: None })].into();
+        remember_failures(&plan, &observed, &done, &mut memory, Time(9));
+        assert!(memory.backoff.is_empty());
     }
 }

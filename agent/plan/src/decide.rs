@@ -7,6 +7,7 @@ mod containers;
 mod draft;
 mod objects;
 mod orphans;
+mod restrain;
 
 use crate::{
     desired::Desired,
@@ -43,7 +44,7 @@ pub fn decide(desired: &Desired, observed: &Observed, memory: &StackMemory, now:
     if desired.project.settings.remove_orphans {
         orphans::decide(&mut draft);
     }
-    draft.finish()
+    restrain::restrain(draft.finish(), &desired.project.settings.drift, memory, now)
 }
 
 /// The services, dependencies first.

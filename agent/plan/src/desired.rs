@@ -39,6 +39,15 @@ pub struct Desired {
     pub places: BTreeMap<String, String>,
 }
 
+impl Desired {
+    /// Whether a container is this stack's: its project's, and not made by the agent of another host or stack.
+    pub fn owns(&self, container: &crate::observed::ObservedContainer) -> bool {
+        let owner = &container.labels.owner;
+        owner.project.as_ref() == Some(&self.project_name)
+            && (owner.agent.is_none() || container.labels.stack_of(&self.host).as_ref() == Some(&self.stack))
+    }
+}
+
 /// One service as declared.
 #[derive(Debug, Clone)]
 pub struct DesiredService {

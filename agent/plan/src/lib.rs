@@ -19,6 +19,7 @@ pub mod ids;
 pub mod labels;
 pub mod memory;
 pub mod observed;
+pub mod policy;
 pub mod resource;
 pub mod status;
 pub mod step;

@@ -362,6 +362,46 @@ impl fmt::Display for Target {
     }
 }
 
+impl Act {
+    /// The container that it works on, where it is about one that is there or was made before.
+    pub fn target(&self) -> Option<&Target> {
+        match self {
+            Self::ConnectNetwork { container, .. }
+            | Self::DisconnectNetwork { container, .. }
+            | Self::CopyFiles { container, .. }
+            | Self::StartContainer { container }
+            | Self::StopContainer { container, .. }
+            | Self::RestartContainer { container, .. }
+            | Self::SignalContainer { container, .. }
+            | Self::RemoveContainer { container }
+            | Self::RenameContainer { container, .. }
+            | Self::UpdateContainer { container, .. }
+            | Self::UnpauseContainer { container }
+            | Self::RunHook { container, .. } => Some(container),
+            _ => None,
+        }
+    }
+
+    /// The same, to be changed.
+    pub(crate) fn target_mut(&mut self) -> Option<&mut Target> {
+        match self {
+            Self::ConnectNetwork { container, .. }
+            | Self::DisconnectNetwork { container, .. }
+            | Self::CopyFiles { container, .. }
+            | Self::StartContainer { container }
+            | Self::StopContainer { container, .. }
+            | Self::RestartContainer { container, .. }
+            | Self::SignalContainer { container, .. }
+            | Self::RemoveContainer { container }
+            | Self::RenameContainer { container, .. }
+            | Self::UpdateContainer { container, .. }
+            | Self::UnpauseContainer { container }
+            | Self::RunHook { container, .. } => Some(container),
+            _ => None,
+        }
+    }
+}
+
 impl fmt::Display for Act {
     /// One line for people: verb and object.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -83,7 +83,7 @@ fn foreign_name<'a>(draft: &Draft<'a>, service: &DesiredService) -> Option<&'a O
         .map(|number| container_name(&draft.desired.project_name, service, number))
         .collect();
     draft.observed.containers.iter().find(|container| {
-        let ours = container.labels.owner.project.as_ref() == Some(&draft.desired.project_name)
+        let ours = draft.desired.owns(container)
             && container.labels.replica.as_ref().is_some_and(|replica| replica.service == service.name);
         !ours && names.contains(&container.name)
     })
@@ -601,12 +601,27 @@ fn carried(
     volumes.map(|(target, volume)| (target.clone(), (volume.clone(), false))).collect()
 }
 
+/// A dependency that is not as it must be, or that this plan replaces and that has to become healthy first.
+fn awaited(draft: &Draft<'_>, service: &DesiredService) -> Option<String> {
+    let renewed = service
+        .depends_on
+        .iter()
+        .find(|(name, edge)| edge.condition == Condition::Healthy && draft.replaced.contains(*name));
+    unmet(draft, service).or_else(|| renewed.map(|(name, _)| format!("{name} to be healthy anew")))
+}
+
 /// Replaces a container by Compose's sequence: make the new one under a name of its own, stop the old one, remove it,
 /// rename the new one, start it.
 fn recreate(draft: &mut Draft<'_>, service: &DesiredService, old: &ObservedContainer, judgement: &Judgement) {
     let reasons = reasons(draft, service, old, judgement);
     let blocked = obstacle(draft, service).or_else(|| {
         unjoined(draft, service).map(|name| (WaitKind::Dependency, format!("{name} to be made anew"), None))
+    });
+    // What runs goes on running until its successor could start.
+    let blocked = blocked.or_else(|| {
+        let runs = old.state.status == RunState::Running;
+        let what = runs.then(|| awaited(draft, service)).flatten()?;
+        Some((WaitKind::Dependency, what, None))
     });
     if let Some((on, what, retry)) = blocked {
         for drift in reasons {

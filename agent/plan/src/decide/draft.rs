@@ -65,7 +65,7 @@ impl<'a> Draft<'a> {
             .containers
             .iter()
             .filter(|container| {
-                container.labels.owner.project.as_ref() == Some(&self.desired.project_name)
+                self.desired.owns(container)
                     && !container.labels.oneoff
                     && container.labels.replica.as_ref().is_some_and(|replica| replica.service == *service)
             })

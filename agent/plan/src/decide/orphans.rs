@@ -20,7 +20,7 @@ pub(super) fn decide(draft: &mut Draft<'_>) {
         .observed
         .containers
         .iter()
-        .filter(|container| container.labels.owner.project.as_ref() == Some(&desired.project_name))
+        .filter(|container| desired.owns(container))
         .filter(|container| !container.labels.oneoff)
         .filter(|container| {
             container.labels.replica.as_ref().is_some_and(|replica| {
