@@ -15,8 +15,8 @@ use plan::{
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::{
-    clock, declared::Declared, gather::Want, history::History, memory::MemoryFile, options::Options,
-    store::Store, triggers::Trigger,
+    clock, declared::Declared, eyes::Eyes, gather::Want, history::History, memory::MemoryFile,
+    options::Options, store::Store, triggers::Trigger,
 };
 
 /// Everything that the daemon's tasks share. They all run on one thread; nothing is borrowed across a wait.
@@ -37,6 +37,8 @@ pub struct Agent {
     pub wants: RefCell<BTreeMap<StackName, Want>>,
     /// Stacks that the Engine has containers of, though the profile does not declare them.
     pub owned: RefCell<BTreeMap<StackName, ProjectName>>,
+    /// The Engine, as seen by every pass.
+    pub eyes: Eyes,
     /// An operator has confirmed that the profile means to declare no stack.
     empty_confirmed: Cell<bool>,
     triggers: UnboundedSender<Trigger>,
@@ -69,6 +71,7 @@ impl Agent {
             declared: RefCell::default(),
             wants: RefCell::default(),
             owned: RefCell::default(),
+            eyes: Eyes::new(),
             empty_confirmed: Cell::new(false),
             triggers,
         })

@@ -4,16 +4,27 @@
 //! nothing that it was made from has changed, so that an event of the Engine reads no file.
 
 use std::{
+    collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
-use plan::ids::{Generation, ProjectName};
-use specs::{LoadRequest, Problem, Severity, Sources, disk::Disk, load, model::Project, secrets::Identities};
+use plan::{
+    desired::Inputs,
+    ids::{Generation, ProjectName},
+};
+use specs::{
+    LoadRequest, Loaded, Problem, Severity, Sources, disk::Disk, doc, load, model::Project,
+    secrets::Identities,
+};
 use zeroize::Zeroizing;
 
-use crate::decrypt::{Decrypting, Seen, unchanged};
+use crate::{
+    decrypt::{Decrypting, Seen, unchanged},
+    inputs::Look,
+    placing,
+};
 
 /// What a stack's spec says, and what it was read from.
 #[derive(Debug, Clone)]
@@ -26,6 +37,10 @@ pub struct Want {
     pub project: Result<Arc<Project>, String>,
     /// The warnings of the load.
     pub notes: Vec<String>,
+    /// What was found out about its files.
+    pub inputs: Inputs,
+    /// Where fields were written: `services.web.image` → `compose.yaml:3:5`.
+    pub places: BTreeMap<String, String>,
     /// Every path that was looked at.
     pub seen: Arc<Seen>,
 }
@@ -51,6 +66,10 @@ pub struct Source {
     pub folder: PathBuf,
     /// Files with age identities.
     pub age_keys: Vec<PathBuf>,
+    /// Where plaintext files go.
+    pub runtime_dir: PathBuf,
+    /// Where the digest key is.
+    pub state_dir: PathBuf,
 }
 
 /// Loads a stack's spec; encrypted files are decrypted in memory. May hang with the file system that it reads from.
@@ -64,10 +83,19 @@ pub fn gather(source: Source) -> Want {
         reader.look(key);
     }
     let request = LoadRequest { working_directory: source.folder.clone(), ..LoadRequest::default() };
+    let mut places = BTreeMap::new();
+    let mut inputs = Inputs::default();
     let (project, notes) = match load(&request, &reader) {
         Ok(loaded) => {
             let notes = loaded.warnings.iter().map(|problem| line(problem, &loaded.sources)).collect();
-            (Ok(Arc::new(loaded.project)), notes)
+            places = places_of(&loaded);
+            match look(&source, &reader, &loaded.project) {
+                Ok(found) => {
+                    inputs = found;
+                    (Ok(Arc::new(loaded.project)), notes)
+                }
+                Err(found) => (Err(found.into_iter().chain(troubles).collect::<Vec<_>>().join("; ")), notes),
+            }
         }
         Err(found) => {
             let errors = found.list.iter().filter(|problem| problem.severity == Severity::Error);
@@ -77,7 +105,41 @@ pub fn gather(source: Source) -> Want {
         }
     };
     let seen = Arc::new(reader.seen());
-    Want { generation: source.generation, folder: source.folder, project, notes, seen }
+    Want { generation: source.generation, folder: source.folder, project, notes, inputs, places, seen }
+}
+
+/// What the project's files are; encrypted ones are placed as plaintext.
+fn look(source: &Source, reader: &Decrypting<'_>, project: &Project) -> Result<Inputs, Vec<String>> {
+    let key = placing::digest_key(&source.state_dir).map_err(|error| {
+        vec![format!("cannot use the digest key in {}: {error}", source.state_dir.display())]
+    })?;
+    let place = |declared: &Path, bytes: &[u8]| placing::place(&source.runtime_dir, &key, declared, bytes);
+    let declared_below = vec![source.folder.clone(), PathBuf::from(source.generation.as_str())];
+    Look { reader, key: &key, declared_below, place: &place }.inputs_of(project)
+}
+
+/// The places of every service and of its fields.
+fn places_of(loaded: &Loaded) -> BTreeMap<String, String> {
+    let services = doc::Path::of("services");
+    let fields = |name: &str| {
+        let service = loaded.document.get("services").and_then(|services| services.get(name));
+        service
+            .and_then(doc::Node::as_map)
+            .map(|map| map.keys().cloned().collect::<Vec<_>>())
+            .unwrap_or_default()
+    };
+    let of = |path: doc::Path| Some((path.to_string(), loaded.place(&path)?));
+    loaded
+        .project
+        .services
+        .keys()
+        .flat_map(|name| {
+            let service = services.key(name);
+            let fields = fields(name).into_iter().map(|field| service.key(&field)).collect::<Vec<_>>();
+            std::iter::once(service.clone()).chain(fields)
+        })
+        .filter_map(of)
+        .collect()
 }
 
 /// The identities of these files. One that cannot be used is said only where something could not be opened.

@@ -1,23 +1,49 @@
 //! One pass of one stack: gather, decide, perform, account.
-//!
-//! **Not finished:** it gathers the declaration and says that nothing is known of the Engine. Deciding (`plan`) and
-//! performing (`docker`) take their places here, between gathering and reporting, when those crates have them.
 
-use std::{path::PathBuf, time::Duration};
-
-use plan::{
-    ids::{Generation, ProjectName, StackName},
-    status::{Phase, StackStatus},
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+    rc::Rc,
+    sync::Arc,
+    time::Duration,
 };
-use tokio::{task::spawn_blocking, time::timeout};
+
+use docker::{Engine, perform};
+use plan::{
+    account::{Outcomes, account},
+    container::from_service::image_of,
+    decide::{decide, gone_stacks, owned_stacks},
+    desire::{Wish, desire},
+    desired::RequiredMount,
+    ids::{Generation, ProjectName, StackName},
+    observed::Observed,
+    status::{Phase, StackStatus, Transition, TransitionEvent},
+    step::{Outcome, Plan},
+};
+use specs::model::Project;
+use tokio::{
+    task::spawn_blocking,
+    time::{Instant, timeout},
+};
 
 use crate::{
     clock,
     daemon::{Agent, unknown},
     gather::{Source, Want, gather},
+    report::report,
     rounds::Rounds,
     scheduler::Due,
+    triggers::Trigger,
 };
+
+/// How many steps of a stack are done at a time.
+const PARALLEL: usize = 4;
+/// When to look again after steps that went well: their effect is the next pass's business.
+const AGAIN: Duration = Duration::from_millis(20);
+/// When to look again after a step that failed; its own backoff may say later.
+const FAILED: Duration = Duration::from_secs(2);
+/// When to ask an Engine again that did not answer.
+const AWAY: Duration = Duration::from_secs(5);
 
 /// How long reading a spec may take: a file may be on a mount that does not answer.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -25,24 +51,18 @@ const PATIENCE: Duration = Duration::from_secs(20);
 impl Rounds for Agent {
     async fn pass(&self, due: Due) -> Option<Duration> {
         let stack = due.stack;
-        let Some((generation, folder)) = self.folder_of(&stack) else {
-            self.store.forget(&stack);
-            return None;
+        let wake = match self.folder_of(&stack) {
+            None => self.take_down(&stack, due.asked).await,
+            Some((generation, folder)) => match self.want(&stack, generation.clone(), folder).await {
+                Err(reason) => self.fail(&stack, generation, &reason, Vec::new()),
+                Ok(want) => match &want.project {
+                    Err(reason) => self.fail(&stack, generation, reason, want.notes.clone()),
+                    Ok(project) => self.reconcile(&stack, due.asked, &want, Arc::clone(project)).await,
+                },
+            },
         };
-        let status = match self.want(&stack, generation.clone(), folder).await {
-            Err(reason) => StackStatus { phase: Phase::Failed, ..unknown(&stack, &reason) },
-            Ok(want) => {
-                let project = want.project_name().unwrap_or_else(|| ProjectName::from(stack.as_str()));
-                let status = match &want.project {
-                    Err(reason) => StackStatus { phase: Phase::Failed, ..unknown(&stack, reason) },
-                    Ok(_) => unknown(&stack, "the Engine has not been asked"),
-                };
-                StackStatus { project, generation: Some(generation), notes: want.notes.clone(), ..status }
-            }
-        };
-        self.conclude(StackStatus { last_pass: Some(clock::now()), ..status });
         self.note_guard();
-        None
+        wake
     }
 
     fn panicked(&self, stack: &StackName, message: &str) {
@@ -74,10 +94,146 @@ impl Rounds for Agent {
 }
 
 impl Agent {
+    /// A declared stack whose spec loads: observe, decide, perform, account.
+    async fn reconcile(
+        &self,
+        stack: &StackName,
+        asked: Instant,
+        want: &Want,
+        project: Arc<Project>,
+    ) -> Option<Duration> {
+        let (engine, observed) = match self.observe(asked).await {
+            Ok(seen) => seen,
+            Err(reason) => {
+                let status =
+                    StackStatus { generation: Some(want.generation.clone()), ..unknown(stack, &reason) };
+                self.conclude(StackStatus {
+                    last_pass: Some(clock::now()),
+                    notes: want.notes.clone(),
+                    ..status
+                });
+                return Some(AWAY);
+            }
+        };
+        let mut inputs = want.inputs.clone();
+        inputs.mounts = mounts(&project);
+        let desired = desire(Wish {
+            stack: stack.clone(),
+            host: self.host.clone(),
+            generation: want.generation.clone(),
+            project,
+            inputs,
+            places: want.places.clone(),
+        });
+        let memory = self.memory.borrow().memory.stacks.get(stack).cloned().unwrap_or_default();
+        let plan = decide(&desired, &observed, &memory, clock::now());
+        let outcomes = perform(&engine, &plan, PARALLEL).await;
+        let (status, remembered, said) =
+            account(&desired, &observed, &memory, (&plan, &outcomes), clock::now());
+        self.remember(stack, |memory| *memory = remembered);
+        report(self, &said);
+        let wake = wake(&plan, &outcomes, &status);
+        self.conclude(StackStatus { notes: want.notes.clone(), ..status });
+        wake
+    }
+
+    /// A stack that has left the profile: bring down what is ours of it, unless something holds that back.
+    async fn take_down(&self, stack: &StackName, asked: Instant) -> Option<Duration> {
+        let Ok((engine, observed)) = self.observe(asked).await else { return Some(AWAY) };
+        if !self.owned.borrow().contains_key(stack) {
+            self.store.forget(stack);
+            return None;
+        }
+        let guard = self.removal_guard();
+        let plan = gone_stacks(&observed, &self.host, stack, guard.as_deref());
+        let outcomes = perform(&engine, &plan, PARALLEL).await;
+        let said: Vec<Transition> = plan
+            .steps
+            .iter()
+            .filter_map(|step| {
+                let (event, message) = match outcomes.get(&step.id)? {
+                    Outcome::Done { .. } => (TransitionEvent::Done, format!("{}: {}", step.act, step.cause)),
+                    Outcome::Failed { error, .. } => {
+                        (TransitionEvent::Failed, format!("{}: {error}", step.act))
+                    }
+                    _ => return None,
+                };
+                let at = clock::now();
+                Some(Transition { at, stack: stack.clone(), event, drift: None, message, generation: None })
+            })
+            .collect();
+        report(self, &said);
+        let reason = guard.unwrap_or_else(|| "it is not declared any more and is brought down".to_owned());
+        let phase = if plan.steps.is_empty() { Phase::Waiting } else { Phase::Working };
+        self.conclude(StackStatus { phase, last_pass: Some(clock::now()), ..unknown(stack, &reason) });
+        Some(if plan.steps.is_empty() { Duration::from_secs(60) } else { AGAIN })
+    }
+
+    /// A snapshot, and what it says about stacks that are not declared.
+    async fn observe(&self, asked: Instant) -> Result<(Engine, Rc<Observed>), String> {
+        let images: BTreeSet<String> = {
+            let wants = self.wants.borrow();
+            let projects = wants.values().filter_map(|want| want.project.as_ref().ok());
+            let names =
+                projects.flat_map(|project| project.services.values().map(move |service| (project, service)));
+            names.map(|(project, service)| image_of(project, service).expose().to_owned()).collect()
+        };
+        let seen = self.eyes.look(asked, images).await;
+        self.store.set_engine(self.eyes.status(seen.as_ref().err().map(String::as_str)));
+        let (engine, observed) = seen?;
+        let declared =
+            self.declared.borrow().as_ref().map(|declared| declared.stacks.clone()).unwrap_or_default();
+        let owned: BTreeMap<StackName, ProjectName> = owned_stacks(&observed, &self.host)
+            .into_iter()
+            .filter(|stack| !declared.contains_key(stack))
+            .map(|stack| (stack.clone(), ProjectName::from(stack.as_str())))
+            .collect();
+        for stack in owned.keys().filter(|stack| !self.owned.borrow().contains_key(*stack)) {
+            self.trigger(Trigger::Stack(stack.clone()));
+        }
+        self.owned.replace(owned);
+        Ok((engine, observed))
+    }
+
+    fn fail(
+        &self,
+        stack: &StackName,
+        generation: Generation,
+        reason: &str,
+        notes: Vec<String>,
+    ) -> Option<Duration> {
+        let before = self.store.stack(stack);
+        if before.as_ref().is_none_or(|known| known.phase != Phase::Failed || known.reason != reason) {
+            let said = Transition {
+                at: clock::now(),
+                stack: stack.clone(),
+                event: TransitionEvent::Failed,
+                drift: None,
+                message: format!("failed: {reason}; running containers are left as they are"),
+                generation: Some(generation.clone()),
+            };
+            report(self, &[said]);
+        }
+        let status = StackStatus {
+            phase: Phase::Failed,
+            generation: Some(generation),
+            notes,
+            ..unknown(stack, reason)
+        };
+        self.conclude(StackStatus { last_pass: Some(clock::now()), ..status });
+        None
+    }
+
     /// The stack's spec: as it was loaded where nothing has changed since, else loaded now, in bounded time.
     async fn want(&self, stack: &StackName, generation: Generation, folder: PathBuf) -> Result<Want, String> {
         let known = self.wants.borrow().get(stack).cloned();
-        let source = Source { generation, folder, age_keys: self.options.age_key.clone() };
+        let source = Source {
+            generation,
+            folder,
+            age_keys: self.options.age_key.clone(),
+            runtime_dir: self.options.runtime_dir.clone(),
+            state_dir: self.options.state_dir.clone(),
+        };
         let reading = spawn_blocking(move || {
             match known.filter(|known| known.is_current(&source.generation, &source.folder)) {
                 Some(known) => known,
@@ -100,6 +256,36 @@ impl Agent {
         }
         self.store.put(status);
     }
+}
+
+/// When to look again, where no event will say so.
+fn wake(plan: &Plan, outcomes: &Outcomes, status: &StackStatus) -> Option<Duration> {
+    let now = clock::now();
+    let all_done = outcomes.values().all(|outcome| matches!(outcome, Outcome::Done { .. }));
+    if !plan.steps.is_empty() && all_done {
+        return Some(AGAIN);
+    }
+    if !all_done {
+        return Some(FAILED);
+    }
+    let retry = status.next_wake.map(|at| u64::try_from(at.since(now)).unwrap_or(0));
+    retry.map(|ms| Duration::from_millis(ms.max(50)))
+}
+
+/// The mounts that the stack requires, as the kernel has them now.
+fn mounts(project: &Project) -> Vec<RequiredMount> {
+    let required = &project.settings.requires_mounts;
+    if required.is_empty() {
+        return Vec::new();
+    }
+    let text = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    let mounted = systemd::mounts::parse(&text);
+    let one = |mount: &specs::settings::RequiredMount| {
+        let path = PathBuf::from(&mount.path);
+        let present = systemd::mounts::present(&mounted, &path, mount.fs_type.as_deref()).map(drop);
+        RequiredMount { path, present, optional: mount.optional }
+    };
+    required.iter().map(one).collect()
 }
 
 #[cfg(test)]

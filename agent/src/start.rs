@@ -6,6 +6,7 @@
 use std::{fs, io::IsTerminal as _, os::unix::fs::DirBuilderExt, path::Path, rc::Rc, time::Duration};
 
 use anyhow::Context as _;
+use futures_util::StreamExt as _;
 use tokio::{
     net::UnixListener,
     runtime,
@@ -84,6 +85,7 @@ async fn serve(options: Options) -> Result<Exit, Failure> {
         tasks.push(control(&agent)?);
         tasks.push(look(&agent));
     }
+    tasks.push(listen(&agent));
     rounds::run(Rc::clone(&agent), pace, triggers).await;
     for task in tasks {
         task.abort();
@@ -133,6 +135,25 @@ fn look(agent: &Rc<Agent>) -> JoinHandle<()> {
         loop {
             tokio::time::sleep(LOOK).await;
             agent.trigger(Trigger::Profile);
+        }
+    })
+}
+
+/// Turns the Engine's events into triggers; where the stream ends, everything is looked at again.
+fn listen(agent: &Rc<Agent>) -> JoinHandle<()> {
+    let agent = Rc::clone(agent);
+    spawn_local(async move {
+        loop {
+            if let Ok(mut events) = agent.eyes.address().and_then(docker::events::events) {
+                while let Some(event) = events.next().await {
+                    let project = event.attributes.get(plan::labels::PROJECT);
+                    agent.trigger(
+                        project.map_or(Trigger::EveryStack, |name| Trigger::Project(name.as_str().into())),
+                    );
+                }
+            }
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            agent.trigger(Trigger::Engine);
         }
     })
 }
