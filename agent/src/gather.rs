@@ -176,7 +176,13 @@ mod tests {
     use super::*;
 
     fn source(folder: &Path) -> Source {
-        Source { generation: "g".into(), folder: folder.to_owned(), age_keys: Vec::new() }
+        Source {
+            generation: "g".into(),
+            folder: folder.to_owned(),
+            age_keys: Vec::new(),
+            runtime_dir: folder.join("run"),
+            state_dir: folder.to_owned(),
+        }
     }
 
     #[test]

@@ -127,7 +127,7 @@ impl Agent {
         });
         let memory = self.memory.borrow().memory.stacks.get(stack).cloned().unwrap_or_default();
         let plan = decide(&desired, &observed, &memory, clock::now());
-        let outcomes = perform(&engine, &plan, PARALLEL).await;
+        let outcomes = self.perform(&engine, &plan).await;
         let (status, remembered, said) =
             account(&desired, &observed, &memory, (&plan, &outcomes), clock::now());
         self.remember(stack, |memory| *memory = remembered);
@@ -146,7 +146,7 @@ impl Agent {
         }
         let guard = self.removal_guard();
         let plan = gone_stacks(&observed, &self.host, stack, guard.as_deref());
-        let outcomes = perform(&engine, &plan, PARALLEL).await;
+        let outcomes = self.perform(&engine, &plan).await;
         let said: Vec<Transition> = plan
             .steps
             .iter()
@@ -167,6 +167,16 @@ impl Agent {
         let phase = if plan.steps.is_empty() { Phase::Waiting } else { Phase::Working };
         self.conclude(StackStatus { phase, last_pass: Some(clock::now()), ..unknown(stack, &reason) });
         Some(if plan.steps.is_empty() { Duration::from_secs(60) } else { AGAIN })
+    }
+
+    /// Does the steps. A snapshot that another stack's pass took meanwhile shows half of them, and counts no more.
+    async fn perform(&self, engine: &Engine, plan: &Plan) -> Outcomes {
+        if plan.steps.is_empty() {
+            return Outcomes::new();
+        }
+        let outcomes = perform(engine, plan, PARALLEL).await;
+        self.eyes.forget().await;
+        outcomes
     }
 
     /// A snapshot, and what it says about stacks that are not declared.

@@ -5,6 +5,7 @@ use std::{
     io::{self, Read as _, Write as _},
     os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
+    sync::atomic::{AtomicU64, Ordering},
 };
 
 use specs::secrets::keyed_digest;
@@ -20,8 +21,15 @@ pub fn digest_key(state_dir: &Path) -> io::Result<[u8; 32]> {
         Ok(mut file) => file.read_exact(&mut key)?,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             fs::File::open("/dev/urandom")?.read_exact(&mut key)?;
-            write(&state_dir.join(".digest.key.new"), &key)?;
-            fs::rename(state_dir.join(".digest.key.new"), &path)?;
+            let new = state_dir.join(format!(".digest.key.{}", unique()));
+            write(&new, &key)?;
+            // Where another has just made one, that one counts: linking never replaces.
+            let linked = fs::hard_link(&new, &path);
+            fs::remove_file(&new)?;
+            match linked {
+                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+                _ => fs::File::open(&path)?.read_exact(&mut key)?,
+            }
         }
         Err(error) => return Err(error),
     }
@@ -40,11 +48,17 @@ pub fn place(runtime_dir: &Path, key: &[u8; 32], declared: &Path, bytes: &[u8]) 
     let name = declared.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let path = folder.join(format!("{digest}-{name}"));
     if !path.exists() {
-        let new = folder.join(format!(".{digest}.new"));
+        let new = folder.join(format!(".{digest}.{}", unique()));
         write(&new, bytes)?;
         fs::rename(&new, &path)?;
     }
     Ok(path)
+}
+
+/// A suffix that no other thread of this process and no other process uses.
+fn unique() -> String {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    format!("{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed))
 }
 
 fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {

@@ -96,7 +96,10 @@ fn healthcheck(check: &Healthcheck, api: Api) -> Value {
     body
 }
 
-fn networking(spec: &ContainerSpec, api: Api) -> (Option<Map<String, Value>>, Vec<(String, Endpoint)>) {
+/// The endpoints that are made with the container, and those that are connected afterwards.
+type Endpoints = (Option<Map<String, Value>>, Vec<(String, Endpoint)>);
+
+fn networking(spec: &ContainerSpec, api: Api) -> Endpoints {
     if spec.networks.is_empty() {
         return (None, Vec::new());
     }
@@ -215,6 +218,13 @@ fn host_config(new: &NewContainer) -> Value {
         body["LogConfig"] =
             json!({ "Type": logging.driver.expose(), "Config": texts_by_name(&logging.options) });
     }
+    devices(&mut body, spec);
+    merge(&mut body, resources(&spec.resources));
+    merge(&mut body, creation_only(&spec.resources));
+    body
+}
+
+fn devices(body: &mut Value, spec: &ContainerSpec) {
     body["Devices"] = spec
         .devices
         .iter()
@@ -228,14 +238,11 @@ fn host_config(new: &NewContainer) -> Value {
                 "Driver": request.driver.expose(),
                 "Count": request.count,
                 "DeviceIDs": texts(&request.device_ids),
-                "Capabilities": request.capabilities.iter().map(|group| texts(group)).collect::<Vec<_>>(),
+                "Capabilities": request.capabilities.iter().map(texts).collect::<Vec<_>>(),
                 "Options": texts_by_name(&request.options),
             })
         })
         .collect();
-    merge(&mut body, resources(&spec.resources));
-    merge(&mut body, creation_only(&spec.resources));
-    body
 }
 
 fn merge(body: &mut Value, part: Value) {

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use hyper::Method;
 use plan::{
+    container::CopiedFile,
     observed::{EngineFacts, Limit, Observed},
     resource::ImageFacts,
     step::{Act, NewContainer, Retry, StepId, Target},
@@ -235,20 +236,7 @@ impl Engine {
                 let body = json!({ "Container": id(container)?, "Force": true });
                 post(format!("/networks/{}/disconnect", query(network)), Payload::Json(body)).await?
             }
-            Act::CopyFiles { container, files } => {
-                let uploads = files.iter().map(|file| (file, archive(file)));
-                for (file, tar) in uploads {
-                    let owner =
-                        if file.uid.is_some() || file.gid.is_some() { "&copyUIDGID=true" } else { "" };
-                    let path = format!(
-                        "/containers/{}/archive?path=/&noOverwriteDirNonDir=true{owner}",
-                        id(container)?
-                    );
-                    let tar = tar.map_err(|error| WireError::Broken(error.to_string()))?;
-                    self.wire.call(Method::PUT, &path, Payload::Tar(tar), deadline).await?;
-                }
-                Value::Null
-            }
+            Act::CopyFiles { container, files } => return self.copy(&id(container)?, files, deadline).await,
             Act::RemoveContainer { container } => {
                 self.delete(format!("/containers/{}?force=1", id(container)?), deadline).await?
             }
@@ -262,6 +250,21 @@ impl Engine {
             }
         };
         Ok(answer["Id"].as_str().map(str::to_owned))
+    }
+
+    async fn copy(
+        &self,
+        id: &str,
+        files: &[CopiedFile],
+        deadline: Duration,
+    ) -> Result<Option<String>, WireError> {
+        for file in files {
+            let owner = if file.uid.is_some() || file.gid.is_some() { "&copyUIDGID=true" } else { "" };
+            let path = format!("/containers/{id}/archive?path=/&noOverwriteDirNonDir=true{owner}");
+            let tar = archive(file).map_err(|error| WireError::Broken(error.to_string()))?;
+            self.wire.call(Method::PUT, &path, Payload::Tar(tar), deadline).await?;
+        }
+        Ok(None)
     }
 
     /// What is gone already needs no removing.
@@ -379,7 +382,7 @@ fn seconds(timeout: Option<i64>) -> String {
     timeout.map(|seconds| format!("?t={seconds}")).unwrap_or_default()
 }
 
-fn archive(file: &plan::container::CopiedFile) -> std::io::Result<Bytes> {
+fn archive(file: &CopiedFile) -> std::io::Result<Bytes> {
     let number = |text: &Option<Text>| text.as_ref().and_then(|text| text.expose().parse().ok()).unwrap_or(0);
     let content = file.content.expose().as_bytes();
     let mut header = tar::Header::new_gnu();

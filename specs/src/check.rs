@@ -229,10 +229,10 @@ fn find_cycle<'p>(
     trail.push(name);
     for dependency in project.services.get(name).into_iter().flat_map(|service| service.depends_on.keys()) {
         // A service on the trail is looked at again, so that the whole cycle can be named.
-        if trail.contains(&dependency.as_str()) || !done.contains(dependency.as_str()) {
-            if let Some(cycle) = find_cycle(project, dependency, trail, done) {
-                return Some(cycle);
-            }
+        if (trail.contains(&dependency.as_str()) || !done.contains(dependency.as_str()))
+            && let Some(cycle) = find_cycle(project, dependency, trail, done)
+        {
+            return Some(cycle);
         }
     }
     trail.pop();

@@ -95,7 +95,7 @@ impl<'t> Reader<'t> {
         let end = self.rest.find(['=', ':', '\n']).unwrap_or(self.rest.len());
         let written = self.rest[..end].trim_end();
         if let Some(odd) =
-            written.chars().find(|c| !(c.is_alphanumeric() || "_.-[]".contains(*c)) && !c.is_whitespace())
+            written.chars().find(|c| !c.is_alphanumeric() && !"_.-[]".contains(*c) && !c.is_whitespace())
         {
             return Err(self.fail(format!("unexpected character '{odd}' in variable name")));
         }

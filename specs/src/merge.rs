@@ -169,14 +169,14 @@ fn as_list(value: Value, span: crate::doc::Span) -> Vec<Node> {
         Value::Map(map) => {
             let mut entries: Vec<(String, Entry)> = map.into_iter().collect();
             entries.sort_by(|a, b| a.0.cmp(&b.0));
-            entries.into_iter().flat_map(|(key, entry)| pairs(&key, entry)).collect()
+            entries.into_iter().flat_map(|(key, entry)| pairs(&key, &entry)).collect()
         }
         Value::Null => Vec::new(),
         scalar => vec![Node::new(span, scalar)],
     }
 }
 
-fn pairs(key: &str, entry: Entry) -> Vec<Node> {
+fn pairs(key: &str, entry: &Entry) -> Vec<Node> {
     let pair = |node: &Node| {
         let value = scalar_text(&node.value);
         let written =

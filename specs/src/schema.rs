@@ -114,7 +114,7 @@ fn mapping(node: &Node, rules: &Object<String, Json>, path: &Path, problems: &mu
         }
         match rules.get("additionalProperties") {
             Some(Json::Bool(false)) if !taken => {
-                problems.push(unknown(key, entry.key, known, &path.key(key)))
+                problems.push(unknown(key, entry.key, known, &path.key(key)));
             }
             Some(schema @ Json::Object(_)) if !taken => {
                 check(&entry.node, schema, &path.key(key), problems);

@@ -57,7 +57,7 @@ fn every_recorded_sops_file_decrypts_to_the_same_bytes() {
         match decrypt(&encrypted, &identities) {
             Ok(plain) if plain.expose() == want => {}
             Ok(plain) => {
-                failed.push(format!("{name}:\n{}\n-- want --\n{}", shown(plain.expose()), shown(&want)))
+                failed.push(format!("{name}:\n{}\n-- want --\n{}", shown(plain.expose()), shown(&want)));
             }
             Err(error) => failed.push(format!("{name}: {error}")),
         }

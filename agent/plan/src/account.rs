@@ -13,6 +13,7 @@ use crate::{
         ContainerStatus, HealthSummary, OpenDrift, Phase, ServiceStatus, StackStatus, Transition,
         TransitionEvent, WaitStatus,
     },
+    step::Retry,
     step::{Act, Outcome, Plan, StepId, Target, Verdict, WaitKind},
 };
 
@@ -32,7 +33,7 @@ pub fn account(
     let mut transitions = Vec::new();
     let failed = remember_failures(plan, observed, outcomes, &mut next, now);
     let (open, waiting) = open(plan, memory, now);
-    compare_open(desired, memory, &open, plan, outcomes, now, &mut transitions);
+    compare_open(desired, memory, &open, done, now, &mut transitions);
     let (phase, reason) = phase(plan, failed.as_deref());
     let since = memory.phase.filter(|(before, _)| *before == phase).map_or(now, |(_, since)| since);
     if memory.phase.map(|(before, _)| before) != Some(phase) {
@@ -86,7 +87,12 @@ fn remember_failures(
     for step in &plan.steps {
         let key = backoff_key(&step.act, plan, observed);
         match outcomes.get(&step.id) {
-            Some(Outcome::Failed { error, .. }) => {
+            Some(Outcome::Failed { error, retry }) => {
+                first.get_or_insert_with(|| format!("{}: {error}", step.act));
+                // The world moved under us: the next pass sees it as it is.
+                if *retry == Retry::Now {
+                    continue;
+                }
                 let backoff = backoff::after_failure(memory.backoff.get(&key), &key, error, now);
                 memory.backoff.insert(key, backoff);
                 first.get_or_insert_with(|| format!("{}: {error}", step.act));
@@ -173,11 +179,11 @@ fn compare_open(
     desired: &Desired,
     memory: &StackMemory,
     open: &[OpenDrift],
-    plan: &Plan,
-    outcomes: &Outcomes,
+    done: (&Plan, &Outcomes),
     now: Time,
     transitions: &mut Vec<Transition>,
 ) {
+    let (plan, outcomes) = done;
     let mut say = |event: TransitionEvent, drift: Option<&Drift>, message: String| {
         transitions.push(Transition {
             at: now,
@@ -206,13 +212,13 @@ fn compare_open(
     for step in &plan.steps {
         match outcomes.get(&step.id) {
             Some(Outcome::Done { .. }) => {
-                say(TransitionEvent::Done, None, format!("{}: {}", step.act, step.cause))
+                say(TransitionEvent::Done, None, format!("{}: {}", step.act, step.cause));
             }
             Some(Outcome::Failed { error, .. }) => {
-                say(TransitionEvent::Failed, None, format!("{}: {error}", step.act))
+                say(TransitionEvent::Failed, None, format!("{}: {error}", step.act));
             }
             Some(Outcome::TimedOut) => {
-                say(TransitionEvent::Failed, None, format!("{}: no answer in time", step.act))
+                say(TransitionEvent::Failed, None, format!("{}: no answer in time", step.act));
             }
             _ => {}
         }
@@ -347,7 +353,7 @@ mod tests {
         };
         let plan = Plan { steps: vec![step], findings: Vec::new() };
         let mut memory = StackMemory::default();
-        let failed = Outcome::Failed { error: "port taken".into(), retry: crate::step::Retry::Later };
+        let failed = Outcome::Failed { error: "port taken".into(), retry: Retry::Later };
         let failed: Outcomes = [(StepId(0), failed)].into();
         remember_failures(&plan, &observed, &failed, &mut memory, Time(0));
         assert_eq!(memory.backoff["web"].failures, 1);

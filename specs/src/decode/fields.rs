@@ -246,7 +246,7 @@ impl<'a, 'p> Fields<'a, 'p> {
                 for (host, entry) in map {
                     match &entry.node.value {
                         Value::Seq(items) => {
-                            items.iter().for_each(|item| add(host, &scalar_text(&item.value)))
+                            items.iter().for_each(|item| add(host, &scalar_text(&item.value)));
                         }
                         scalar => add(host, &scalar_text(scalar)),
                     }

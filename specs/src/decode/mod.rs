@@ -23,8 +23,7 @@ pub fn project(document: &Node, problems: &mut Vec<Problem>) -> Option<Project> 
     let root = Path::default();
     let mut fields = Fields::of(document, &root, problems)?;
     let mut project = Project {
-        services: fields
-            .objects("services", |node, path, name, problems| service::service(node, path, name, problems)),
+        services: fields.objects("services", service::service),
         networks: fields.objects("networks", |node, path, _, problems| network(node, path, problems)),
         volumes: fields.objects("volumes", |node, path, _, problems| volume(node, path, problems)),
         secrets: fields.objects("secrets", |node, path, _, problems| file_object(node, path, problems)),

@@ -25,7 +25,7 @@ pub(super) fn env_file(node: &mut Node, path: &Path, problems: &mut Vec<Problem>
                 item.value = map(span, [("path", Value::Str(file.clone())), ("required", Value::Bool(true))]);
             }
             Value::Map(fields) if !fields.contains_key("required") => {
-                put(fields, span, "required", Value::Bool(true))
+                put(fields, span, "required", Value::Bool(true));
             }
             _ => {}
         }

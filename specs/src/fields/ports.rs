@@ -24,7 +24,7 @@ pub(super) fn canonical(node: &mut Node, path: &Path, problems: &mut Vec<Problem
                     Err(message) => {
                         problems.push(Problem::error("port", item.span, &path.index(nth), message).hint(
                             "write [[ADDRESS:]PUBLISHED:]TARGET[/tcp|udp|sctp], for example \"8080:80\"",
-                        ))
+                        ));
                     }
                 }
             }

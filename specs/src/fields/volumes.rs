@@ -87,13 +87,13 @@ fn parse(spec: &str) -> Result<Short, &'static str> {
     if spec.is_empty() {
         return Err("is empty");
     }
-    let mut mount = Short::default();
     if spec.len() <= 2 {
-        return Ok(Short { target: spec.to_owned(), tiny: true, ..mount });
+        return Ok(Short { target: spec.to_owned(), tiny: true, ..Short::default() });
     }
+    let mut mount = Short::default();
     let mut section = String::new();
-    let mut chars = spec.chars().map(Some).chain([None]);
-    while let Some(next) = chars.next() {
+    let chars = spec.chars().map(Some).chain([None]);
+    for next in chars {
         match next {
             Some(':') if is_drive(&section) => section.push(':'),
             Some(':') | None => mount.take(&std::mem::take(&mut section), next.is_none())?,

@@ -95,6 +95,7 @@ struct Found {
 }
 
 impl Found {
+    #[expect(clippy::needless_pass_by_value, reason = "both are copied into new texts of one secrecy")]
     fn push(&mut self, field: impl Into<String>, want: Text, have: Text, repair: Repair) {
         let secret = want.is_secret() || have.is_secret();
         let have = Text::with_secrecy(have.expose(), secret);

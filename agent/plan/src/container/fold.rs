@@ -158,7 +158,7 @@ pub(super) fn ports(texts: &BTreeSet<String>) -> BTreeSet<String> {
         let bounds = range.split_once('-').and_then(|(a, b)| Some((a.parse().ok()?, b.parse().ok()?)));
         match bounds {
             Some::<(u16, u16)>((first, last)) => {
-                out.extend((first..=last).map(|n| format!("{n}/{protocol}")))
+                out.extend((first..=last).map(|n| format!("{n}/{protocol}")));
             }
             None => {
                 out.insert(text);

@@ -128,7 +128,8 @@ fn judge(draft: &Draft<'_>, service: &DesiredService, container: &ObservedContai
     let content =
         spec.digests.iter().filter(|(key, digest)| digests.get(*key).is_some_and(|old| old != *digest));
     Judgement {
-        differences: differences(&folded, &container.spec, known),
+        // What the Engine leaves empty means its default on both sides.
+        differences: differences(&folded, &fold(&container.spec, None, &draft.observed.engine), known),
         image: moved.map(|id| (id.to_string(), container.image_id.to_string())),
         content: content.map(|(key, _)| key.clone()).collect(),
         stale,
@@ -241,18 +242,18 @@ fn unmet(draft: &Draft<'_>, service: &DesiredService) -> Option<String> {
             return None;
         }
         let containers = draft.containers_of(name);
-        let runs = |found: &&ObservedContainer| found.state.status == RunState::Running;
+        let runs = |found: &ObservedContainer| found.state.status == RunState::Running;
         let completed =
-            |found: &&ObservedContainer| found.state.status == RunState::Exited && found.state.exit_code == 0;
+            |found: &ObservedContainer| found.state.status == RunState::Exited && found.state.exit_code == 0;
         let met = !containers.is_empty()
             && match edge.condition {
                 Condition::Started => {
-                    containers.iter().all(|found| runs(&found) || declared.one_shot && completed(&found))
+                    containers.iter().all(|found| runs(found) || declared.one_shot && completed(found))
                 }
                 Condition::Healthy => {
-                    containers.iter().all(|found| runs(&found) && found.state.health == Some(Health::Healthy))
+                    containers.iter().all(|found| runs(found) && found.state.health == Some(Health::Healthy))
                 }
-                Condition::Completed => containers.iter().any(|found| completed(&found)),
+                Condition::Completed => containers.iter().any(|found| completed(found)),
             };
         let words = match edge.condition {
             Condition::Started => "started",
@@ -629,6 +630,12 @@ fn recreate(draft: &mut Draft<'_>, service: &DesiredService, old: &ObservedConta
         }
         return;
     }
+    if let Some(words) = contested(draft, service, old) {
+        for drift in reasons {
+            draft.find(drift, Verdict::Refuse(words.clone()));
+        }
+        return;
+    }
     let cause = reasons.first().map_or_else(String::new, |drift| {
         let place = drift.place.as_ref().map(|place| format!(" ({place})")).unwrap_or_default();
         format!("{} is {}, declared is {}{place}", drift.field, drift.have, drift.want)
@@ -648,6 +655,19 @@ fn recreate(draft: &mut Draft<'_>, service: &DesiredService, old: &ObservedConta
     for drift in reasons {
         draft.find(drift, Verdict::Act(steps.clone()));
     }
+}
+
+/// A container that was replaced again and again within minutes is left as it is: somebody else changes it back, or the
+/// Engine does not do what it is told.
+fn contested(draft: &Draft<'_>, service: &DesiredService, old: &ObservedContainer) -> Option<String> {
+    const MOST: usize = 3;
+    const WITHIN_MS: i64 = 600_000;
+    let number = old.labels.replica.as_ref().map_or(1, |replica| replica.number);
+    let made = draft.memory.corrections.get(&format!("{}-{number}", service.name))?;
+    let recent = made.iter().filter(|at| draft.now.since(**at) < WITHIN_MS).count();
+    (recent >= MOST).then(|| {
+        format!("contested: replaced {recent} times within 10 minutes and different again; it is left as it is until then")
+    })
 }
 
 /// Why a container has to be replaced: one difference each.

@@ -330,7 +330,7 @@ fn emit_value(out: &mut Buffer, value: &Value, depth: usize) {
 /// An exponent below 1e-6 and from 1e21 on, without a leading zero.
 fn float(number: f64) -> String {
     let size = number.abs();
-    if size != 0.0 && (size < 1e-6 || size >= 1e21) {
+    if size != 0.0 && !(1e-6..1e21).contains(&size) {
         let text = number::general(number, i32::MIN);
         text.replace("e-0", "e-")
     } else {
