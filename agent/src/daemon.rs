@@ -64,6 +64,7 @@ impl Agent {
         }
         Rc::new(Self {
             history: History::of(&options.state_dir),
+            eyes: Eyes::new(&options.docker_host),
             options,
             host,
             store,
@@ -71,7 +72,6 @@ impl Agent {
             declared: RefCell::default(),
             wants: RefCell::default(),
             owned: RefCell::default(),
-            eyes: Eyes::new(),
             empty_confirmed: Cell::new(false),
             triggers,
         })

@@ -17,11 +17,9 @@ pub struct Eyes {
 }
 
 impl Eyes {
-    /// Reads `DOCKER_HOST`; asks nothing yet.
-    pub fn new() -> Self {
-        let host = std::env::var("DOCKER_HOST").ok().filter(|host| !host.is_empty());
-        let host = host.unwrap_or_else(|| "unix:///var/run/docker.sock".to_owned());
-        Self { address: Address::parse(&host), engine: RefCell::default(), last: Mutex::default() }
+    /// The Engine that listens at `host`; asks nothing yet.
+    pub fn new(host: &str) -> Self {
+        Self { address: Address::parse(host), engine: RefCell::default(), last: Mutex::default() }
     }
 
     /// Where the Engine listens.
@@ -91,11 +89,5 @@ impl Eyes {
             api: facts.map(|facts| format!("{}.{}", facts.api.0, facts.api.1)).unwrap_or_default(),
             error: error.map(str::to_owned),
         }
-    }
-}
-
-impl Default for Eyes {
-    fn default() -> Self {
-        Self::new()
     }
 }

@@ -65,6 +65,9 @@ pub struct Options {
     /// This host's name in the owner label of containers [default: the host's name].
     #[arg(long, value_name = "NAME")]
     pub host: Option<String>,
+    /// Where the Engine listens, `unix:///path` or `tcp://address:port`.
+    #[arg(long, value_name = "ADDRESS", env = "DOCKER_HOST", default_value = "unix:///var/run/docker.sock")]
+    pub docker_host: String,
 
     /// The journal, or lines on standard error.
     #[arg(long, default_value = "auto", value_name = "FORMAT")]

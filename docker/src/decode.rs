@@ -180,7 +180,8 @@ fn spec(inspect: &Value) -> ContainerSpec {
         entrypoint: Some(texts(&config["Entrypoint"])),
         environment: environment(&config["Env"]),
         labels: user_labels(&config["Labels"]),
-        hostname: text(&config["Hostname"]),
+        // Where none is declared, the Engine gives the container its short id.
+        hostname: text(&config["Hostname"]).filter(|name| !string(&inspect["Id"]).starts_with(name.expose())),
         domainname: text(&config["Domainname"]),
         user: text(&config["User"]),
         working_dir: text(&config["WorkingDir"]),

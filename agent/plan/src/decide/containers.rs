@@ -127,9 +127,16 @@ fn judge(draft: &Draft<'_>, service: &DesiredService, container: &ObservedContai
     let digests = &container.labels.digests;
     let content =
         spec.digests.iter().filter(|(key, digest)| digests.get(*key).is_some_and(|old| old != *digest));
+    // What the Engine leaves empty means its default on both sides.
+    let mut have = fold(&container.spec, None, &draft.observed.engine);
+    if let (None, Some(wanted), Some(found)) = (&service.spec.logging, &folded.logging, &mut have.logging)
+        && wanted.driver == found.driver
+    {
+        // The Engine's own settings give options to its default driver.
+        found.options.clone_from(&wanted.options);
+    }
     Judgement {
-        // What the Engine leaves empty means its default on both sides.
-        differences: differences(&folded, &fold(&container.spec, None, &draft.observed.engine), known),
+        differences: differences(&folded, &have, known),
         image: moved.map(|id| (id.to_string(), container.image_id.to_string())),
         content: content.map(|(key, _)| key.clone()).collect(),
         stale,
