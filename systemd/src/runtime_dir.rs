@@ -1,0 +1,346 @@
+//! Where does plaintext go that a container must see as a file?
+//!
+//! Into a folder of the agent's own on a memory file system, so that no secret reaches a disk. A file has the owner and
+//! the mode that the spec asks for (which Docker Compose ignores for files), a name that changes with its content and
+//! with them, and is whole from the moment that its name is there. What nothing uses any more is removed. Links are never
+//! followed: somebody else's link in this folder would make the agent write, as root, where it leads.
+
+use std::{
+    collections::BTreeSet,
+    fs, io,
+    io::Write as _,
+    os::fd::OwnedFd,
+    path::{Path, PathBuf},
+};
+
+use rustix::{
+    fs::{AtFlags, CWD, FileType, Gid, Mode, OFlags, RenameFlags, Uid},
+    io::Errno,
+};
+
+/// `TMPFS_MAGIC` and `RAMFS_MAGIC` of linux/magic.h.
+const MEMORY: [u64; 2] = [0x0102_1994, 0x8584_58f6];
+/// The folder below the runtime folder.
+const FOLDER: &str = "secrets";
+
+/// Why a plaintext has no place.
+#[derive(Debug, thiserror::Error)]
+pub enum PlaceError {
+    /// The folder cannot be used.
+    #[error("cannot use the folder for plaintext {}", path.display())]
+    Folder {
+        /// The folder.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// It lies on a disk.
+    #[error("{} is not on a memory file system (tmpfs or ramfs): plaintext would reach a disk", path.display())]
+    OnDisk {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// Others may write there, or it is somebody else's.
+    #[error("{} belongs to user {owner} with mode {mode:04o}, expected the agent's own with 0700", path.display())]
+    NotOurs {
+        /// The folder.
+        path: PathBuf,
+        /// Whose it is.
+        owner: u32,
+        /// Its permission bits.
+        mode: u32,
+    },
+    /// A file cannot be written.
+    #[error("cannot place the file {}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+/// On what a folder of plaintext may lie.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Medium {
+    /// Only in memory.
+    Memory,
+    /// Anywhere: for tests whose secrets are none.
+    Any,
+}
+
+/// Whose a placed file is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Owner {
+    /// The user; `None`: the agent's own.
+    pub uid: Option<u32>,
+    /// The group; `None`: the agent's own.
+    pub gid: Option<u32>,
+    /// Permission bits; none of those beyond `rwx` is ever set.
+    pub mode: u32,
+}
+
+impl Default for Owner {
+    fn default() -> Self {
+        Self { uid: None, gid: None, mode: 0o400 }
+    }
+}
+
+/// The folder of plaintext files.
+#[derive(Debug)]
+pub struct PlaintextDir {
+    folder: OwnedFd,
+    path: PathBuf,
+}
+
+impl PlaintextDir {
+    /// Opens the folder below `runtime_dir`, and makes it where it is absent.
+    ///
+    /// # Errors
+    /// It cannot be made, is somebody else's or open to others, or lies on a disk.
+    pub fn open(runtime_dir: &Path, medium: Medium) -> Result<Self, PlaceError> {
+        let path = runtime_dir.join(FOLDER);
+        let failed = |error: Errno| PlaceError::Folder { path: path.clone(), source: error.into() };
+        match rustix::fs::mkdir(&path, Mode::RWXU) {
+            Ok(()) | Err(Errno::EXIST) => {}
+            Err(error) => return Err(failed(error)),
+        }
+        let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::RDONLY;
+        let folder = rustix::fs::open(&path, flags, Mode::empty()).map_err(failed)?;
+        let facts = rustix::fs::fstat(&folder).map_err(failed)?;
+        let mode = facts.st_mode & 0o7777;
+        if facts.st_uid != rustix::process::geteuid().as_raw() || mode & 0o077 != 0 {
+            return Err(PlaceError::NotOurs { path, owner: facts.st_uid, mode });
+        }
+        let kind = rustix::fs::fstatfs(&folder).map_err(failed)?.f_type;
+        // The type of this number differs between machines; its low 32 bits are the magic on all of them.
+        #[allow(clippy::cast_sign_loss, clippy::unnecessary_cast)]
+        let kind = (kind as u64) & 0xffff_ffff;
+        if medium == Medium::Memory && !MEMORY.contains(&kind) {
+            return Err(PlaceError::OnDisk { path });
+        }
+        Ok(Self { folder, path })
+    }
+
+    /// Where the files are.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Places `bytes`, whose keyed digest is `digest`, and answers where. What is there already under this name is the same
+    /// content, and stays: a container that runs has it bound.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn place(&self, name: &str, digest: &str, bytes: &[u8], owner: Owner) -> Result<PathBuf, PlaceError> {
+        let name = file_name(name, digest, owner);
+        let path = self.path.join(&name);
+        let written =
+            if self.is_there(&name, owner, bytes.len()) { Ok(()) } else { self.write(&name, bytes, owner) };
+        written.map_err(|error| PlaceError::File { path: path.clone(), source: error })?;
+        Ok(path)
+    }
+
+    /// Removes every file that is not among `used`; half-written ones of a killed agent too.
+    ///
+    /// # Errors
+    /// The folder cannot be listed, or a file not removed.
+    pub fn keep(&self, used: &BTreeSet<PathBuf>) -> Result<(), PlaceError> {
+        let failed = |source| PlaceError::Folder { path: self.path.clone(), source };
+        for entry in fs::read_dir(&self.path).map_err(failed)? {
+            let entry = entry.map_err(failed)?;
+            if used.contains(&entry.path()) {
+                continue;
+            }
+            let name = entry.file_name();
+            match rustix::fs::unlinkat(&self.folder, &name, AtFlags::empty()) {
+                Ok(()) | Err(Errno::NOENT) => {}
+                Err(error) => return Err(PlaceError::File { path: entry.path(), source: error.into() }),
+            }
+        }
+        Ok(())
+    }
+
+    fn is_there(&self, name: &str, owner: Owner, size: usize) -> bool {
+        let Ok(facts) = rustix::fs::statat(&self.folder, name, AtFlags::SYMLINK_NOFOLLOW) else {
+            return false;
+        };
+        FileType::from_raw_mode(facts.st_mode) == FileType::RegularFile
+            && facts.st_mode & 0o7777 == owner.mode & 0o777
+            && owner.uid.is_none_or(|uid| uid == facts.st_uid)
+            && owner.gid.is_none_or(|gid| gid == facts.st_gid)
+            && u64::try_from(facts.st_size) == Ok(size as u64)
+    }
+
+    fn write(&self, name: &str, bytes: &[u8], owner: Owner) -> io::Result<()> {
+        let new = format!(".{name}.new");
+        match rustix::fs::unlinkat(&self.folder, &new, AtFlags::empty()) {
+            Ok(()) | Err(Errno::NOENT) => {}
+            Err(error) => return Err(error.into()),
+        }
+        let flags = OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::WRONLY | OFlags::CLOEXEC;
+        let mut file =
+            fs::File::from(rustix::fs::openat(&self.folder, &new, flags, Mode::RUSR | Mode::WUSR)?);
+        file.write_all(bytes)?;
+        // The mode first: once the file is another user's, changing it would take one capability more.
+        rustix::fs::fchmod(&file, Mode::from_raw_mode(owner.mode & 0o777))?;
+        if owner.uid.is_some() || owner.gid.is_some() {
+            rustix::fs::fchown(&file, owner.uid.map(Uid::from_raw), owner.gid.map(Gid::from_raw))?;
+        }
+        rustix::fs::renameat(&self.folder, &new, &self.folder, name)?;
+        Ok(())
+    }
+}
+
+/// Content, owner and mode are all in the name: a container's bind source says whether it has the current one.
+fn file_name(name: &str, digest: &str, owner: Owner) -> String {
+    let plain = |text: &str, most: usize| -> String {
+        let kept = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '_' | '.');
+        text.chars().map(|letter| if kept(letter) { letter } else { '-' }).take(most).collect()
+    };
+    let id = |id: Option<u32>| id.map_or_else(|| "own".to_owned(), |id| id.to_string());
+    let (uid, gid) = (id(owner.uid), id(owner.gid));
+    format!("{}-{uid}-{gid}-{:o}-{}", plain(digest, 100), owner.mode & 0o777, plain(name, 80))
+}
+
+/// The host's digest key: 32 random bytes, readable by the agent alone, made once. Two agents that start together get
+/// the same one.
+///
+/// # Errors
+/// The state folder cannot be used, or holds something else under that name.
+pub fn digest_key(state_dir: &Path) -> Result<[u8; 32], PlaceError> {
+    let path = state_dir.join("digest.key");
+    let failed = |source| PlaceError::File { path: path.clone(), source };
+    match read_key(&path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        found => return found.map_err(failed),
+    }
+    let mut key = [0; 32];
+    getrandom::fill(&mut key).map_err(|error| failed(io::Error::other(error.to_string())))?;
+    let new = state_dir.join(format!(".digest.key.{}", std::process::id()));
+    let made = (|| {
+        let flags = OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::WRONLY | OFlags::CLOEXEC;
+        let mut file = fs::File::from(rustix::fs::open(&new, flags, Mode::RUSR | Mode::WUSR)?);
+        file.write_all(&key)?;
+        // A key that is lost with the power would make every container look changed.
+        file.sync_all()?;
+        match rustix::fs::renameat_with(CWD, &new, CWD, &path, RenameFlags::NOREPLACE) {
+            Ok(()) => Ok(key),
+            Err(Errno::EXIST) => {
+                fs::remove_file(&new)?;
+                read_key(&path)
+            }
+            Err(error) => Err(error.into()),
+        }
+    })();
+    if made.is_err() {
+        // What is left of the attempt would stop the next one.
+        fs::remove_file(&new).ok();
+    }
+    made.map_err(failed)
+}
+
+fn read_key(path: &Path) -> io::Result<[u8; 32]> {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
+    let file = fs::File::from(rustix::fs::open(path, flags, Mode::empty())?);
+    let mut bytes = Vec::with_capacity(33);
+    io::Read::read_to_end(&mut io::Read::take(file, 33), &mut bytes)?;
+    let wrong = |_| io::Error::new(io::ErrorKind::InvalidData, "it does not hold 32 bytes");
+    bytes.as_slice().try_into().map_err(wrong)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
+
+    use super::*;
+
+    fn opened() -> (tempfile::TempDir, PlaintextDir) {
+        let top = tempfile::tempdir().expect("a folder");
+        let dir = PlaintextDir::open(top.path(), Medium::Any).expect("opened");
+        (top, dir)
+    }
+
+    #[test]
+    fn a_file_has_the_owner_and_mode_asked_for_and_the_folder_is_ours_alone() {
+        let (top, dir) = opened();
+        let mode = |path: &Path| fs::metadata(path).expect("there").permissions().mode() & 0o7777;
+        assert_eq!(mode(&top.path().join("secrets")), 0o700);
+        let root = rustix::process::geteuid().is_root();
+        let owner = Owner { uid: root.then_some(1234), gid: root.then_some(99), mode: 0o440 };
+        let path = dir.place("../db pass", "hmac:abc", b"hunter2", owner).expect("placed");
+        assert_eq!(path.parent(), Some(dir.path()));
+        assert_eq!(fs::read(&path).expect("there"), b"hunter2");
+        assert_eq!(mode(&path), 0o440);
+        if root {
+            let facts = fs::metadata(&path).expect("there");
+            assert_eq!((facts.uid(), facts.gid()), (1234, 99));
+        }
+    }
+
+    #[test]
+    fn the_same_stays_the_same_file_and_another_owner_or_content_is_another() {
+        let (_top, dir) = opened();
+        let inode = |path: &Path| fs::metadata(path).expect("there").ino();
+        let first = dir.place("db", "a", b"1", Owner::default()).expect("placed");
+        let before = inode(&first);
+        assert_eq!(dir.place("db", "a", b"1", Owner::default()).expect("placed"), first);
+        assert_eq!(inode(&first), before);
+        let other = dir.place("db", "b", b"2", Owner::default()).expect("placed");
+        let open = dir.place("db", "a", b"1", Owner { mode: 0o444, ..Owner::default() }).expect("placed");
+        assert!(first != other && first != open);
+        dir.keep(&BTreeSet::from([other.clone()])).expect("removed");
+        let left: Vec<_> =
+            fs::read_dir(dir.path()).expect("there").flatten().map(|entry| entry.path()).collect();
+        assert_eq!(left, [other]);
+    }
+
+    #[test]
+    fn links_are_replaced_or_refused_and_never_followed() {
+        let (top, dir) = opened();
+        let victim = top.path().join("victim");
+        fs::write(&victim, "theirs").expect("written");
+        let name = file_name("db", "a", Owner::default());
+        symlink(&victim, dir.path().join(&name)).expect("linked");
+        symlink(&victim, dir.path().join(format!(".{name}.new"))).expect("linked");
+        let path = dir.place("db", "a", b"1", Owner::default()).expect("placed");
+        assert_eq!(fs::read(&path).expect("there"), b"1");
+        assert_eq!(fs::read(&victim).expect("there"), b"theirs");
+        let other = tempfile::tempdir().expect("a folder");
+        symlink(top.path(), other.path().join("secrets")).expect("linked");
+        assert!(matches!(PlaintextDir::open(other.path(), Medium::Any), Err(PlaceError::Folder { .. })));
+    }
+
+    #[test]
+    fn a_folder_open_to_others_is_refused() {
+        let (top, dir) = opened();
+        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o750)).expect("set");
+        let error = PlaintextDir::open(top.path(), Medium::Any).expect_err("refused");
+        assert!(matches!(error, PlaceError::NotOurs { mode: 0o750, .. }), "{error}");
+    }
+
+    #[test]
+    fn memory_and_disk_are_told_apart() {
+        let kind = |path: &str| {
+            let top = tempfile::tempdir_in(path).expect("a folder");
+            PlaintextDir::open(top.path(), Medium::Memory).map(drop)
+        };
+        kind("/dev/shm").expect("memory");
+        // Where tests are built is a disk on every machine that has one.
+        assert!(matches!(kind(env!("CARGO_MANIFEST_DIR")), Err(PlaceError::OnDisk { .. })));
+    }
+
+    #[test]
+    fn the_key_is_made_once_even_by_many_and_a_wrong_one_is_said() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let key = digest_key(folder.path()).expect("made");
+        assert_ne!(key, [0; 32]);
+        assert_eq!(digest_key(folder.path()).expect("read"), key);
+        let facts = fs::metadata(folder.path().join("digest.key")).expect("there");
+        assert_eq!(facts.permissions().mode() & 0o777, 0o600);
+        assert_eq!(fs::read_dir(folder.path()).expect("there").count(), 1);
+        fs::write(folder.path().join("digest.key"), "short").expect("written");
+        let error = digest_key(folder.path()).expect_err("refused");
+        assert!(error.to_string().contains("digest.key"), "{error}");
+    }
+}
