@@ -2,7 +2,7 @@
 //!
 //! bollard sends no API version and fails a whole answer on one enum value that it does not know, so that one odd container
 //! would blind the agent. What is read and decided on therefore goes through these few lines and is decoded leniently;
-//! streams (events, pulls) are bollard's.
+//! the stream of events is bollard's.
 
 use std::{path::PathBuf, time::Duration};
 

@@ -459,19 +459,11 @@ fn complete(model: &mut Node) {
             absent(port, "mode", "ingress");
             absent(port, "protocol", "tcp");
         });
-        each_item(service, "secrets", |secret| {
-            let source =
-                secret.get("source").and_then(|entry| entry.node.as_text()).cloned().unwrap_or_default();
-            absent(secret, "target", &format!("/run/secrets/{}", source.expose()));
-        });
+        each_item(service, "secrets", default_target);
         each_item(service, "gpus", all_devices);
         if let Some(Value::Map(build)) = service.get_mut("build").map(|entry| &mut entry.node.value) {
             absent(build, "context", ".");
-            each_item(build, "secrets", |secret| {
-                let source =
-                    secret.get("source").and_then(|entry| entry.node.as_text()).cloned().unwrap_or_default();
-                absent(secret, "target", &format!("/run/secrets/{}", source.expose()));
-            });
+            each_item(build, "secrets", default_target);
         }
         if let Some(Value::Map(deploy)) = service.get_mut("deploy").map(|entry| &mut entry.node.value)
             && let Some(Value::Map(resources)) =
@@ -482,6 +474,11 @@ fn complete(model: &mut Node) {
             each_item(reservations, "devices", all_devices);
         }
     }
+}
+
+fn default_target(secret: &mut Map) {
+    let source = secret.get("source").and_then(|entry| entry.node.as_text()).cloned().unwrap_or_default();
+    absent(secret, "target", &format!("/run/secrets/{}", source.expose()));
 }
 
 fn all_devices(request: &mut Map) {

@@ -56,11 +56,9 @@ fn pattern(path: &Path) -> Vec<&str> {
 fn merge_at(base: &mut Node, over: Node, path: &Path, problems: &mut Vec<Problem>) {
     let pattern = pattern(path);
     match pattern.as_slice() {
-        ["services", _, "command" | "entrypoint"] | ["services", _, "healthcheck", "test"] => {
-            *base = over;
-            return;
-        }
-        ["services", _, "ulimits", _] => {
+        ["services", _, "command" | "entrypoint"]
+        | ["services", _, "healthcheck", "test"]
+        | ["services", _, "ulimits", _] => {
             *base = over;
             return;
         }
@@ -134,14 +132,7 @@ fn merge_plain(base: &mut Node, over: Node, path: &Path, problems: &mut Vec<Prob
             base.span = over.span;
         }
         (Value::Seq(below), Value::Seq(above)) => below.extend(above),
-        (Value::Map(_) | Value::Seq(_), other) => {
-            let found = Node::new(over.span, other);
-            let message = format!("cannot override {path}: {} below, {} here", base.kind(), found.kind());
-            problems.push(
-                Problem::error("override", over.span, path, message).related(base.span, "the value below"),
-            );
-        }
-        (_, above @ (Value::Map(_) | Value::Seq(_))) => {
+        (Value::Map(_) | Value::Seq(_), above) | (_, above @ (Value::Map(_) | Value::Seq(_))) => {
             let found = Node::new(over.span, above);
             let message = format!("cannot override {path}: {} below, {} here", base.kind(), found.kind());
             problems.push(

@@ -10,7 +10,7 @@ use specs::{Text, model::Service};
 use crate::{
     container::{ContainerSpec, CopiedFile, Endpoint, Resources, RestartPolicy},
     drift::Drift,
-    ids::{ContainerId, ProjectName, Replica, ServiceName, StackName},
+    ids::{ContainerId, Replica},
     resource::{NetworkSpec, VolumeSpec},
 };
 
@@ -216,28 +216,16 @@ pub struct Hook {
 /// All that is needed to make one container.
 #[derive(Debug, Clone)]
 pub struct NewContainer {
-    /// The stack, for the owner label.
-    pub stack: StackName,
-    /// This host, for the owner label.
-    pub host: String,
-    /// The project, for Compose's labels.
-    pub project: ProjectName,
     /// Which place it fills.
     pub replica: Replica,
     /// The name to create it under.
     pub name: String,
-    /// What it is; references to services are resolved through [`NewContainer::joins`].
+    /// What it is; references to services are ids already.
     pub spec: ContainerSpec,
-    /// The loaded service, for Compose's hash and labels.
-    pub service: Arc<Service>,
-    /// Labels of Compose's that do not depend on ids (`working_dir`, `config_files`, `depends_on` …).
+    /// The labels of Compose and of the agent, Compose's hash among them.
     pub labels: BTreeMap<String, String>,
-    /// The containers that `service:X` means: the first of each service that it shares something with.
-    pub joins: BTreeMap<ServiceName, Target>,
     /// Anonymous volumes to carry over from the container that it replaces: target → (volume name, read-only).
     pub carried_volumes: BTreeMap<String, (String, bool)>,
-    /// The id of the local image now, for `com.docker.compose.image`; `None` where a step of this plan brings it.
-    pub image_id: Option<String>,
     /// The name that it replaces (`com.docker.compose.replace`).
     pub replaces: Option<String>,
 }

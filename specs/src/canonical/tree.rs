@@ -61,19 +61,6 @@ impl Json {
         Record(Vec::new())
     }
 
-    /// Takes a field out of an object.
-    pub fn remove(&mut self, key: &str) -> Option<Self> {
-        let Self::Object(fields) = self else { return None };
-        let at = fields.iter().position(|(name, _)| name == key)?;
-        Some(fields.remove(at).1)
-    }
-
-    /// The value of a field of an object.
-    pub fn get_mut(&mut self, key: &str) -> Option<&mut Self> {
-        let Self::Object(fields) = self else { return None };
-        fields.iter_mut().find(|(name, _)| name == key).map(|(_, value)| value)
-    }
-
     /// The same with the keys of every object in order, as Compose's YAML has them.
     #[must_use]
     pub fn sorted(self) -> Self {

@@ -1,6 +1,6 @@
 //! How is an object of somebody else's declared: `external: true`, or the old `external: {name: x}`?
 
-use super::{map, put};
+use super::put;
 use crate::{
     Problem,
     doc::{Map, Node, Path, Value},
@@ -37,7 +37,5 @@ pub(super) fn canonical(node: &mut Node, path: &Path, problems: &mut Vec<Problem
     put(fields, span, "external", Value::Bool(true));
     if let Some(inner) = inner {
         put(fields, inner.span, "name", inner.value);
-    } else if let Value::Map(empty) = map(span, []) {
-        debug_assert!(empty.is_empty());
     }
 }

@@ -32,7 +32,7 @@ pub fn container_spec(
     spec.resources = super::limits::resources(service);
     spec.mounts = mounts(project, service, inputs);
     spec.copied_files = copied_files(project, service);
-    spec.digests = digests(service, &spec.mounts, inputs);
+    spec.digests = digests(&spec.mounts, inputs);
     spec
 }
 
@@ -374,7 +374,7 @@ fn copied_files(project: &Project, s: &Service) -> Vec<CopiedFile> {
 }
 
 /// Digests of what a container mounts from the profile, by a short name of its target.
-fn digests(s: &Service, mounts: &BTreeMap<String, Mount>, inputs: &Inputs) -> BTreeMap<String, String> {
+fn digests(mounts: &BTreeMap<String, Mount>, inputs: &Inputs) -> BTreeMap<String, String> {
     let mut digests = BTreeMap::new();
     let placed: BTreeMap<String, &str> =
         inputs.placed_files.values().map(|file| (file.path.display().to_string(), &*file.digest)).collect();
@@ -388,6 +388,5 @@ fn digests(s: &Service, mounts: &BTreeMap<String, Mount>, inputs: &Inputs) -> BT
             );
         }
     }
-    let _ = s;
     digests
 }

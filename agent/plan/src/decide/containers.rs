@@ -560,11 +560,10 @@ fn make(
     let image_id = image.and_then(|image| image.id.as_ref()).map(ToString::to_string);
     let mut labels = labels::container(desired, &service.service, &replica);
     labels.insert(labels::HASH.into(), hash::service(&service.service, &ids));
-    labels.extend(image_id.clone().map(|id| (labels::IMAGE.to_owned(), id)));
+    labels.extend(image_id.map(|id| (labels::IMAGE.to_owned(), id)));
     labels.extend(
         spec.digests.iter().map(|(key, digest)| (format!("{}{key}", labels::DIGEST), digest.clone())),
     );
-    let final_name = container_name(&desired.project_name, service, number);
     let replaced_name = replaces
         .map(|_| service.container_name.clone().unwrap_or_else(|| format!("{}-{number}", service.name)));
     labels.extend(replaced_name.clone().map(|name| (labels::REPLACE.to_owned(), name)));
@@ -574,19 +573,12 @@ fn make(
     let sources = spec.mounts.values().filter_map(|mount| mount.source.as_ref());
     after.extend(sources.filter_map(|source| draft.made.get(source.expose()).copied()));
     after.extend(draft.images.get(spec.image.expose()).copied());
-    debug_assert!(!final_name.is_empty());
     let new = NewContainer {
-        stack: desired.stack.clone(),
-        host: desired.host.clone(),
-        project: desired.project_name.clone(),
         replica,
         name: name.to_owned(),
         spec,
-        service: service.service.clone(),
         labels,
-        joins: BTreeMap::new(),
         carried_volumes,
-        image_id,
         replaces: replaced_name,
     };
     draft.step(Act::CreateContainer(Box::new(new)), cause, &after)

@@ -4,6 +4,7 @@ use super::draft::Draft;
 use crate::{
     drift::{Drift, DriftKind, Subject},
     labels,
+    resource::Owner,
     step::{Act, Verdict, Wait, WaitKind},
 };
 
@@ -29,30 +30,22 @@ fn networks(draft: &mut Draft<'_>) {
     let desired = draft.desired;
     for (key, wanted) in &desired.networks {
         let name = &wanted.spec.name;
-        let subject = Subject::Network { name: name.clone() };
         let found = draft.observed.networks.iter().find(|network| network.spec.name == *name);
-        match found {
-            Some(network) => {
-                let known = network.owner.config_hash.as_deref();
-                if !wanted.external && known.is_some_and(|known| known != wanted.hash) {
-                    let drift = drift(subject, DriftKind::Options, &wanted.hash, known.unwrap_or_default());
-                    let words = "its options are not those declared; a network with containers in it is not replaced by itself";
-                    draft.find(drift, Verdict::Refuse(words.into()));
-                }
-            }
-            None if wanted.external => {
-                draft.lacking.insert(name.clone());
-                let what = format!("network {name}, declared external, is not there");
-                draft.find(drift(subject, DriftKind::Missing, name, "nothing"), Verdict::Wait(wait(what)));
-            }
-            None => {
-                let labels = labels::network(desired, key, &wanted.hash);
-                let act = Act::CreateNetwork { key: key.clone(), spec: wanted.spec.clone(), labels };
-                let step = draft.step(act, format!("networks.{key} is declared and missing"), &[]);
-                draft.made.insert(name.clone(), step);
-                draft.find(drift(subject, DriftKind::Missing, name, "nothing"), Verdict::Act(vec![step]));
-            }
-        }
+        let object = Object {
+            subject: Subject::Network { name: name.clone() },
+            section: "networks",
+            key,
+            name,
+            external: wanted.external,
+            hash: &wanted.hash,
+            found: found.map(|network| &network.owner),
+            kept: "a network with containers in it is not replaced by itself",
+        };
+        decide_one(draft, &object, || Act::CreateNetwork {
+            key: key.clone(),
+            spec: wanted.spec.clone(),
+            labels: labels::network(desired, key, &wanted.hash),
+        });
     }
 }
 
@@ -60,37 +53,60 @@ fn volumes(draft: &mut Draft<'_>) {
     let desired = draft.desired;
     for (key, wanted) in &desired.volumes {
         let name = &wanted.spec.name;
-        let subject = Subject::Volume { name: name.clone() };
         let found = draft.observed.volumes.iter().find(|volume| volume.spec.name == *name);
-        match found {
-            Some(volume) => {
-                let known = volume.owner.config_hash.as_deref();
-                if !wanted.external && known.is_some_and(|known| known != wanted.hash) {
-                    let drift = drift(subject, DriftKind::Options, &wanted.hash, known.unwrap_or_default());
-                    draft.find(
-                        drift,
-                        Verdict::Refuse(
-                            "its options are not those declared; a volume is never replaced".into(),
-                        ),
-                    );
-                }
-            }
-            None if wanted.external => {
-                draft.lacking.insert(name.clone());
-                let what = format!("volume {name}, declared external, is not there");
-                draft.find(drift(subject, DriftKind::Missing, name, "nothing"), Verdict::Wait(wait(what)));
-            }
-            None => {
-                let labels = labels::volume(desired, key, &wanted.hash);
-                let act = Act::CreateVolume { key: key.clone(), spec: wanted.spec.clone(), labels };
-                let step = draft.step(act, format!("volumes.{key} is declared and missing"), &[]);
-                draft.made.insert(name.clone(), step);
-                draft.find(drift(subject, DriftKind::Missing, name, "nothing"), Verdict::Act(vec![step]));
-            }
-        }
+        let object = Object {
+            subject: Subject::Volume { name: name.clone() },
+            section: "volumes",
+            key,
+            name,
+            external: wanted.external,
+            hash: &wanted.hash,
+            found: found.map(|volume| &volume.owner),
+            kept: "a volume is never replaced",
+        };
+        decide_one(draft, &object, || Act::CreateVolume {
+            key: key.clone(),
+            spec: wanted.spec.clone(),
+            labels: labels::volume(desired, key, &wanted.hash),
+        });
     }
 }
 
-fn wait(what: String) -> Wait {
-    Wait { on: WaitKind::Dependency, what, retry_at: None }
+/// A declared network or volume, and whose the one is that has its name.
+struct Object<'a> {
+    subject: Subject,
+    section: &'static str,
+    key: &'a str,
+    name: &'a str,
+    external: bool,
+    hash: &'a str,
+    found: Option<&'a Owner>,
+    /// Why one with other options stays.
+    kept: &'static str,
+}
+
+fn decide_one(draft: &mut Draft<'_>, object: &Object<'_>, create: impl FnOnce() -> Act) {
+    let Object { section, key, name, hash, .. } = *object;
+    let drift = |kind, want: &str, have: &str| drift(object.subject.clone(), kind, want, have);
+    match object.found {
+        Some(owner) => {
+            let known = owner.config_hash.as_deref();
+            if !object.external && known.is_some_and(|known| known != hash) {
+                let words = format!("its options are not those declared; {}", object.kept);
+                draft
+                    .find(drift(DriftKind::Options, hash, known.unwrap_or_default()), Verdict::Refuse(words));
+            }
+        }
+        None if object.external => {
+            draft.lacking.insert(name.to_owned());
+            let what = format!("{}, declared external, is not there", object.subject);
+            let wait = Wait { on: WaitKind::Dependency, what, retry_at: None };
+            draft.find(drift(DriftKind::Missing, name, "nothing"), Verdict::Wait(wait));
+        }
+        None => {
+            let step = draft.step(create(), format!("{section}.{key} is declared and missing"), &[]);
+            draft.made.insert(name.to_owned(), step);
+            draft.find(drift(DriftKind::Missing, name, "nothing"), Verdict::Act(vec![step]));
+        }
+    }
 }
