@@ -179,6 +179,18 @@ impl Agent {
         change(self.memory.borrow_mut().memory.stacks.entry(stack.clone()).or_default());
     }
 
+    /// An operator asks for another try: what failed before is held against nothing any more.
+    pub fn try_again(&self, stack: Option<&str>) {
+        let stacks = &mut self.memory.borrow_mut().memory.stacks;
+        for (_, memory) in
+            stacks.iter_mut().filter(|(name, _)| stack.is_none_or(|stack| stack == name.as_str()))
+        {
+            memory.backoff.clear();
+            memory.rejected.clear();
+            memory.corrections.clear();
+        }
+    }
+
     /// Writes what is remembered, where it has changed.
     pub fn save(&self) {
         if let Err(error) = self.memory.borrow_mut().save() {

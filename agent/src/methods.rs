@@ -132,6 +132,7 @@ impl Control {
             self.0.confirm_empty();
         }
         let asked = clock::now();
+        self.0.try_again(stack);
         self.0.trigger(stack.map_or(Trigger::EveryStackNow, |stack| Trigger::StackNow(stack.into())));
         if wanted.wait {
             let limit = Duration::from_millis(u64::from(wanted.timeout_ms.unwrap_or(300_000)));

@@ -371,7 +371,7 @@ fn list(value: &Value) -> impl Iterator<Item = &Value> {
 fn id_of(target: &Target, made: &Made) -> Result<String, WireError> {
     match target {
         Target::Existing { id, .. } => Ok(id.to_string()),
-        Target::Made(step) => made
+        Target::Made { step, .. } => made
             .get(step)
             .cloned()
             .ok_or_else(|| WireError::Refused { status: 404, message: "the container was not made".into() }),

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    backoff,
+    backoff, contest,
     desired::Desired,
-    drift::{Drift, Subject},
+    drift::Drift,
     ids::{ServiceName, Time},
     memory::StackMemory,
     observed::{Health, Observed, ObservedContainer, RunState},
@@ -14,7 +14,7 @@ use crate::{
         TransitionEvent, WaitStatus,
     },
     step::Retry,
-    step::{Act, Outcome, Plan, StepId, Target, Verdict, WaitKind},
+    step::{Act, Outcome, Plan, Remember, StepId, Target, Verdict, WaitKind},
 };
 
 /// How the steps of a plan ended.
@@ -32,6 +32,9 @@ pub fn account(
     let mut next = memory.clone();
     let mut transitions = Vec::new();
     let failed = remember_failures(plan, observed, outcomes, &mut next, now);
+    keep_memos(plan, outcomes, &mut next);
+    forget_the_gone(observed, &mut next);
+    count_corrections(desired, (plan, outcomes), &mut next, now);
     let (open, waiting) = open(plan, memory, now);
     compare_open(desired, memory, &open, done, now, &mut transitions);
     let (phase, reason) = phase(plan, failed.as_deref());
@@ -114,6 +117,54 @@ fn remember_failures(
     first
 }
 
+/// What the plan asked to remember, where its step was done.
+fn keep_memos(plan: &Plan, outcomes: &Outcomes, memory: &mut StackMemory) {
+    let done = |step: StepId| matches!(outcomes.get(&step), Some(Outcome::Done { .. }));
+    for memo in plan.memos.iter().filter(|memo| memo.step.is_none_or(done)) {
+        match memo.what.clone() {
+            Remember::Rejected { replica, rejection } => {
+                memory.rejected.insert(replica, rejection);
+            }
+            Remember::Settled { replica } => {
+                memory.rejected.remove(&replica);
+            }
+            Remember::Delivered { container, key, digest } => {
+                memory.delivered.entry(container.to_string()).or_default().insert(key, digest);
+            }
+            Remember::Pulled { reference, pull } => {
+                memory.pulled.insert(reference, pull);
+            }
+        }
+    }
+}
+
+/// Counts what was put right, so that deciding sees what keeps coming back.
+fn count_corrections(desired: &Desired, done: (&Plan, &Outcomes), memory: &mut StackMemory, now: Time) {
+    let (plan, outcomes) = done;
+    if memory.generation.as_ref() != Some(&desired.generation) {
+        memory.generation = Some(desired.generation.clone());
+        memory.corrections.clear();
+    }
+    let succeeded = |step: &StepId| matches!(outcomes.get(step), Some(Outcome::Done { .. }));
+    for finding in &plan.findings {
+        let Verdict::Act(steps) = &finding.verdict else { continue };
+        if !steps.is_empty() && steps.iter().all(succeeded) {
+            memory.corrections.entry(finding.drift.key()).or_default().push(now);
+        }
+    }
+    memory.corrections.retain(|_, made| {
+        made.retain(|at| now.since(*at) < contest::WINDOW_MS);
+        let surplus = made.len().saturating_sub(contest::MOST);
+        made.drain(..surplus);
+        !made.is_empty()
+    });
+}
+
+/// Containers that are no more have been told of nothing.
+fn forget_the_gone(observed: &Observed, memory: &mut StackMemory) {
+    memory.delivered.retain(|id, _| observed.containers.iter().any(|found| found.id.as_str() == id));
+}
+
 /// What is left alone after a failure: the image, or the service. It is what deciding looks a backoff up by.
 fn backoff_key(act: &Act, plan: &Plan, observed: &Observed) -> String {
     let service = match act {
@@ -126,7 +177,7 @@ fn backoff_key(act: &Act, plan: &Plan, observed: &Observed) -> String {
                     .and_then(|container| container.labels.replica.as_ref())
                     .map(|replica| replica.service.to_string())
             }
-            Some(Target::Made(id)) => {
+            Some(Target::Made { step: id, .. }) => {
                 plan.steps.iter().find(|step| step.id == *id).and_then(|step| match &step.act {
                     Act::CreateContainer(new) => Some(new.replica.service.to_string()),
                     _ => None,
@@ -149,6 +200,7 @@ fn open(plan: &Plan, memory: &StackMemory, now: Time) -> (Vec<OpenDrift>, Vec<Wa
             Verdict::Act(_) => "correcting".to_owned(),
             Verdict::Leave(why) => format!("left: {why}"),
             Verdict::Refuse(why) => format!("refused: {why}"),
+            Verdict::Note(why) => format!("noted: {why}"),
             Verdict::Wait(wait) => {
                 let known = memory.waiting.iter().find(|known| known.what == wait.what);
                 waiting.push(WaitStatus {
@@ -168,11 +220,7 @@ fn open(plan: &Plan, memory: &StackMemory, now: Time) -> (Vec<OpenDrift>, Vec<Wa
 
 /// Whether two reports are about the same difference.
 fn same(a: &Drift, b: &Drift) -> bool {
-    let key = |subject: &Subject| match subject {
-        Subject::Service { service, number, .. } => format!("{service}/{number:?}"),
-        other => other.to_string(),
-    };
-    a.kind == b.kind && a.field == b.field && key(&a.subject) == key(&b.subject)
+    a.key() == b.key()
 }
 
 fn compare_open(
@@ -351,7 +399,7 @@ mod tests {
             deadline_ms: 1,
             interrupts: false,
         };
-        let plan = Plan { steps: vec![step], findings: Vec::new() };
+        let plan = Plan { steps: vec![step], ..Plan::default() };
         let mut memory = StackMemory::default();
         let failed = Outcome::Failed { error: "port taken".into(), retry: Retry::Later };
         let failed: Outcomes = [(StepId(0), failed)].into();

@@ -5,9 +5,17 @@
 
 mod containers;
 mod draft;
+mod images;
+mod judge;
+mod make;
 mod objects;
 mod orphans;
+mod proof;
+mod repair;
+mod replace;
 mod restrain;
+mod slots;
+mod waits;
 
 use crate::{
     desired::Desired,
@@ -41,6 +49,7 @@ pub fn decide(desired: &Desired, observed: &Observed, memory: &StackMemory, now:
     for service in order(desired) {
         containers::decide(&mut draft, service);
     }
+    images::freshen(&mut draft);
     if desired.project.settings.remove_orphans {
         orphans::decide(&mut draft);
     }

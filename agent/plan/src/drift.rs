@@ -134,6 +134,18 @@ pub struct Drift {
     pub cause: Option<String>,
 }
 
+impl Drift {
+    /// What makes two reports be about the same difference: subject, kind and field; not the values.
+    pub fn key(&self) -> String {
+        let subject = match &self.subject {
+            Subject::Service { service, number: Some(number), .. } => format!("{service}/{number}"),
+            Subject::Service { service, .. } => format!("{service}/"),
+            other => other.to_string(),
+        };
+        format!("{subject} {} {}", self.kind.as_str(), self.field)
+    }
+}
+
 impl std::fmt::Display for Subject {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {

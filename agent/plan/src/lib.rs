@@ -11,6 +11,7 @@
 pub mod account;
 pub mod backoff;
 pub mod container;
+pub mod contest;
 pub mod decide;
 pub mod desire;
 pub mod desired;

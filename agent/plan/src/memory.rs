@@ -43,9 +43,16 @@ pub struct StackMemory {
     pub backoff: BTreeMap<String, Backoff>,
     /// An operator's holds: the empty key is the whole stack, others are services.
     pub holds: BTreeMap<String, Hold>,
-    /// Recreations that are not proven yet, by replica (`web-1`).
-    pub replacements: BTreeMap<String, Replacement>,
-    /// When each correction was made, by subject and field, to see when somebody else undoes it.
+    /// Declarations whose containers did not prove themselves, by replica (`web-1`).
+    pub rejected: BTreeMap<String, Rejection>,
+    /// Digests of files that living containers were told of, by container id and the digest label's key.
+    pub delivered: BTreeMap<String, BTreeMap<String, String>>,
+    /// Images that a `pull_policy` made the agent fetch, by reference.
+    pub pulled: BTreeMap<String, Pull>,
+    /// The generation of the last pass.
+    pub generation: Option<Generation>,
+    /// When each correction was made for this generation, by [`crate::drift::Drift::key`], to see when somebody else
+    /// undoes it.
     pub corrections: BTreeMap<String, Vec<Time>>,
     /// The last image id with which each service was healthy.
     pub good_images: BTreeMap<String, String>,
@@ -77,15 +84,22 @@ pub struct Hold {
     pub by: String,
 }
 
-/// A container that has taken another's place and has not proven itself yet.
+/// A declaration that was tried and given up.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Replacement {
-    /// The id of the old container, kept stopped.
-    pub old: String,
-    /// The id of the new one.
-    pub new: String,
-    /// When the new one was started.
-    pub started: Time,
-    /// Why it was made.
-    pub cause: String,
+pub struct Rejection {
+    /// What was declared: Compose's hash, the image's id and the digests of its files.
+    pub declaration: String,
+    /// Why it was given up, in words.
+    pub why: String,
+    /// When.
+    pub at: Time,
+}
+
+/// One fetch of an image.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pull {
+    /// The generation that asked for it.
+    pub generation: Generation,
+    /// When.
+    pub at: Time,
 }

@@ -25,6 +25,50 @@ pub struct Plan {
     pub steps: Vec<Step>,
     /// Every difference exactly once, acted on or explained.
     pub findings: Vec<Finding>,
+    /// What is to be remembered once it is done.
+    pub memos: Vec<Memo>,
+}
+
+/// Something to remember for the passes after this one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Memo {
+    /// The step that must have succeeded; `None`: it holds whatever becomes of the plan.
+    pub step: Option<StepId>,
+    /// What it is.
+    pub what: Remember,
+}
+
+/// What is worth remembering.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Remember {
+    /// A declaration whose container did not prove itself: it is not tried again by itself.
+    Rejected {
+        /// The replica (`web-1`).
+        replica: String,
+        /// What was declared, and why it was given up.
+        rejection: crate::memory::Rejection,
+    },
+    /// The replica is as declared: nothing is held against its declaration.
+    Settled {
+        /// The replica.
+        replica: String,
+    },
+    /// A living container was told of a file's new bytes.
+    Delivered {
+        /// Its id.
+        container: ContainerId,
+        /// The digest label's key.
+        key: String,
+        /// The digest of what it was told of.
+        digest: String,
+    },
+    /// An image was fetched because its `pull_policy` said so.
+    Pulled {
+        /// The reference.
+        reference: String,
+        /// For which generation, and when.
+        pull: crate::memory::Pull,
+    },
 }
 
 /// One call of the Engine with its cause.
@@ -55,7 +99,12 @@ pub enum Target {
         name: String,
     },
     /// A [`Act::CreateContainer`] of this plan makes it.
-    Made(StepId),
+    Made {
+        /// Which step.
+        step: StepId,
+        /// The name that it will have in the end, for messages.
+        name: String,
+    },
 }
 
 /// One call of the Engine.
@@ -248,6 +297,8 @@ pub enum Verdict {
     Wait(Wait),
     /// It is left as it is, for a reason.
     Leave(String),
+    /// It is no difference that anybody has to mind: shown, and nothing else.
+    Note(String),
     /// It cannot be put right without a person.
     Refuse(String),
 }
@@ -345,7 +396,7 @@ impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Existing { name, .. } => f.write_str(name),
-            Self::Made(_) => f.write_str("the new container"),
+            Self::Made { name, .. } => write!(f, "the new {name}"),
         }
     }
 }

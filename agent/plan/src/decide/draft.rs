@@ -2,13 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::slots::slots;
 use crate::{
     desired::{Desired, DesiredService},
     drift::{Drift, DriftKind, Subject},
     ids::{ServiceName, Time},
     memory::StackMemory,
     observed::{Observed, ObservedContainer},
-    step::{Act, Finding, Plan, Step, StepId, Verdict, Wait, WaitKind},
+    step::{Act, Finding, Memo, Plan, Remember, Step, StepId, Verdict, Wait, WaitKind},
 };
 
 /// A plan under construction with all that deciding looks at.
@@ -25,8 +26,12 @@ pub(super) struct Draft<'a> {
     pub(super) images: BTreeMap<String, StepId>,
     /// Networks and volumes that are not there and cannot be made.
     pub(super) lacking: BTreeSet<String>,
-    /// Services whose containers are replaced or restarted by this plan.
+    /// Services whose containers are replaced by this plan.
     pub(super) replaced: BTreeSet<ServiceName>,
+    /// Steps that start containers, by service.
+    pub(super) starting: BTreeMap<ServiceName, Vec<StepId>>,
+    /// How many places of a service are being renewed.
+    pub(super) renewing: BTreeMap<ServiceName, u64>,
 }
 
 impl<'a> Draft<'a> {
@@ -47,6 +52,8 @@ impl<'a> Draft<'a> {
             images: BTreeMap::new(),
             lacking: BTreeSet::new(),
             replaced: BTreeSet::new(),
+            starting: BTreeMap::new(),
+            renewing: BTreeMap::new(),
         }
     }
 
@@ -58,22 +65,24 @@ impl<'a> Draft<'a> {
         self.blocked
     }
 
-    /// The containers of this project's service, one-off runs aside, in the order of their numbers.
+    /// The containers that are this project's service now, in the order of their numbers.
     pub(super) fn containers_of(&self, service: &ServiceName) -> Vec<&'a ObservedContainer> {
-        let mut found: Vec<&ObservedContainer> = self
-            .observed
-            .containers
-            .iter()
-            .filter(|container| {
-                self.desired.owns(container)
-                    && !container.labels.oneoff
-                    && container.labels.replica.as_ref().is_some_and(|replica| replica.service == *service)
-            })
-            .collect();
-        found.sort_by_key(|container| {
-            (container.labels.replica.as_ref().map(|replica| replica.number), container.created_at)
-        });
-        found
+        let Some(service) = self.desired.services.get(service) else { return Vec::new() };
+        slots(self.desired, self.observed, service).slots.iter().filter_map(|slot| slot.current).collect()
+    }
+
+    /// Makes a step come after others, too.
+    pub(super) fn follow(&mut self, step: StepId, after: &[StepId]) {
+        if let Some(step) = self.plan.steps.iter_mut().find(|known| known.id == step) {
+            step.after.extend(after);
+            step.after.sort_unstable();
+            step.after.dedup();
+        }
+    }
+
+    /// Notes what is to be remembered once a step is done.
+    pub(super) fn remember(&mut self, step: Option<StepId>, what: Remember) {
+        self.plan.memos.push(Memo { step, what });
     }
 
     /// Adds a step and gives its number.

@@ -5,12 +5,15 @@
 
 use std::collections::BTreeSet;
 
-use super::draft::Draft;
+use super::{
+    draft::Draft,
+    make::{remove, target},
+};
 use crate::{
     drift::{Drift, DriftKind, Subject},
     ids::StackName,
-    observed::{Observed, ObservedContainer, RunState},
-    step::{Act, Finding, Plan, Step, StepId, Target, Verdict},
+    observed::{Observed, ObservedContainer},
+    step::{Act, Finding, Plan, Step, StepId, Verdict},
 };
 
 /// Containers of this project whose service is neither declared nor disabled by a profile.
@@ -35,28 +38,6 @@ pub(super) fn decide(draft: &mut Draft<'_>) {
         let steps = remove(draft, container, &cause, &[]);
         draft.find(orphan(container), Verdict::Act(steps));
     }
-}
-
-/// Stops a container that runs, and removes it; gives the steps.
-pub(super) fn remove(
-    draft: &mut Draft<'_>,
-    container: &ObservedContainer,
-    cause: &str,
-    after: &[StepId],
-) -> Vec<StepId> {
-    let target = target(container);
-    let mut steps = Vec::new();
-    if !matches!(container.state.status, RunState::Exited | RunState::Created | RunState::Dead) {
-        steps.push(draft.step(Act::StopContainer { container: target.clone(), timeout: None }, cause, after));
-    }
-    let mut after = after.to_vec();
-    after.extend(&steps);
-    steps.push(draft.step(Act::RemoveContainer { container: target }, cause, &after));
-    steps
-}
-
-pub(super) fn target(container: &ObservedContainer) -> Target {
-    Target::Existing { id: container.id.clone(), name: container.name.clone() }
 }
 
 fn orphan(container: &ObservedContainer) -> Drift {

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use specs::settings::{DriftAction, DriftPolicy};
 
 use crate::{
+    contest::{Contest, contest},
     drift::Drift,
     ids::Time,
     memory::StackMemory,
@@ -42,8 +43,22 @@ fn restraint(policy: &DriftPolicy, memory: &StackMemory, drift: &Drift, now: Tim
         let what = format!("held by {}: {}", hold.by, hold.reason);
         return Some(Verdict::Wait(Wait { on: WaitKind::Hold, what, retry_at: hold.until }));
     }
-    (policy::action(policy, drift) == DriftAction::Report)
-        .then(|| Verdict::Leave("the stack's policy is to report it".to_owned()))
+    if policy::action(policy, drift) == DriftAction::Report {
+        return Some(Verdict::Leave("the stack's policy is to report it".to_owned()));
+    }
+    let made = memory.corrections.get(&drift.key())?;
+    match contest(made, now) {
+        Contest::No => None,
+        Contest::Pause(until) => {
+            let what = format!("put right {} times within the hour, and there again", made.len());
+            Some(Verdict::Wait(Wait { on: WaitKind::Backoff, what, retry_at: Some(until) }))
+        }
+        Contest::Contested(_) => Some(Verdict::Refuse(format!(
+            "contested: put right {} times within the hour, and there again; somebody else changes it back, or the \
+             Engine does not do what it is told. It is left as it is until that is an hour ago",
+            made.len()
+        ))),
+    }
 }
 
 /// The steps that may be done: those that a finding acts with, all that they come after, and the unnamed ones that only
@@ -99,10 +114,12 @@ fn renumber(mut plan: Plan, kept: &BTreeSet<StepId>) -> Plan {
     for step in &mut plan.steps {
         new(&mut step.id);
         step.after.iter_mut().for_each(new);
-        if let Some(crate::step::Target::Made(id)) = step.act.target_mut() {
+        if let Some(crate::step::Target::Made { step: id, .. }) = step.act.target_mut() {
             new(id);
         }
     }
+    plan.memos.retain(|memo| memo.step.is_none_or(|step| kept.contains(&step)));
+    plan.memos.iter_mut().filter_map(|memo| memo.step.as_mut()).for_each(new);
     for finding in &mut plan.findings {
         if let Verdict::Act(steps) = &mut finding.verdict {
             steps.iter_mut().for_each(new);
@@ -148,6 +165,7 @@ mod tests {
         let pull = Act::PullImage { reference: "a".into(), platform: None };
         Plan {
             steps: vec![step(0, pull, &[]), step(1, start("a"), &[0]), step(2, start("b"), &[])],
+            memos: Vec::new(),
             findings: vec![found("a", "labels.x", &[1]), found("b", "labels.y", &[2])],
         }
     }

@@ -1,0 +1,112 @@
+//! Is the image there, and does its `pull_policy` want it fetched anew?
+//!
+//! Compose Specification, `pull_policy`: `missing` (the default), `if_not_present`, `always`, `never`, `build`, `daily`,
+//! `weekly`, `every_DURATION`. `always` means: once for each generation that declares it.
+
+use super::{draft::Draft, waits::Obstacle};
+use crate::{
+    desired::DesiredService,
+    drift::{Drift, DriftKind, Subject},
+    memory::Pull,
+    step::{Act, Remember, StepId, Verdict, Wait, WaitKind},
+};
+
+const DAY_MS: i64 = 86_400_000;
+
+/// When an image that is there is fetched again.
+enum Refresh {
+    Never,
+    EachGeneration,
+    After(i64),
+}
+
+fn refresh(policy: &str) -> Refresh {
+    match policy {
+        "always" => Refresh::EachGeneration,
+        "daily" => Refresh::After(DAY_MS),
+        "weekly" => Refresh::After(7 * DAY_MS),
+        other => other
+            .strip_prefix("every_")
+            .and_then(specs::values::parse_duration)
+            .map_or(Refresh::Never, |nanoseconds| Refresh::After(nanoseconds / 1_000_000)),
+    }
+}
+
+/// What stands in the way of using a service's image.
+pub(super) fn obstacle(draft: &mut Draft<'_>, service: &DesiredService) -> Option<Obstacle> {
+    let reference = service.spec.image.expose().to_owned();
+    if let Some(step) = draft.images.get(&reference) {
+        return Some(Obstacle::Preparing(vec![*step]));
+    }
+    if draft.observed.images.contains_key(&reference) {
+        return None;
+    }
+    if service.service.pull_policy == *"never" {
+        let what = format!("image {reference} is not on the Engine, and pull_policy is never");
+        return Some(Obstacle::new(WaitKind::Image, what));
+    }
+    if let Some(backoff) = draft.memory.backoff.get(&reference)
+        && backoff.until > draft.now
+    {
+        let what = format!("image {reference}: {}", backoff.error);
+        return Some(Obstacle::Wait(Wait { on: WaitKind::Image, what, retry_at: Some(backoff.until) }));
+    }
+    let cause = format!("services.{}.image is not on the Engine", service.name);
+    Some(Obstacle::Preparing(vec![pull(draft, service, cause)]))
+}
+
+/// Fetches images that are there and whose policy wants them fresh. Nothing waits for it: what is there is used meanwhile.
+pub(super) fn freshen(draft: &mut Draft<'_>) {
+    let desired = draft.desired;
+    for service in desired.services.values().filter(|service| service.replicas > 0) {
+        let reference = service.spec.image.expose();
+        if draft.images.contains_key(reference) || !draft.observed.images.contains_key(reference) {
+            continue;
+        }
+        let policy = service.service.pull_policy.expose();
+        let last = draft.memory.pulled.get(reference);
+        let due = match refresh(policy) {
+            Refresh::Never => false,
+            Refresh::EachGeneration => last.is_none_or(|last| last.generation != desired.generation),
+            Refresh::After(ms) => last.is_none_or(|last| draft.now.since(last.at) >= ms),
+        };
+        if !due {
+            continue;
+        }
+        let mut drift = image_drift(reference);
+        drift.want = format!("fetched as pull_policy {policy} says");
+        match draft.memory.backoff.get(reference) {
+            Some(backoff) if backoff.until > draft.now => {
+                let why = format!("the image that is there is used; fetching it failed: {}", backoff.error);
+                draft.find(drift, Verdict::Leave(why));
+            }
+            _ => {
+                let cause = format!("services.{}.pull_policy is {policy}", service.name);
+                let step = pull(draft, service, cause);
+                draft.find(drift, Verdict::Act(vec![step]));
+            }
+        }
+    }
+}
+
+fn pull(draft: &mut Draft<'_>, service: &DesiredService, cause: String) -> StepId {
+    let reference = service.spec.image.expose().to_owned();
+    let platform = service.spec.platform.as_ref().map(|platform| platform.expose().to_owned());
+    let step = draft.step(Act::PullImage { reference: reference.clone(), platform }, cause, &[]);
+    draft.images.insert(reference.clone(), step);
+    let pull = Pull { generation: draft.desired.generation.clone(), at: draft.now };
+    draft.remember(Some(step), Remember::Pulled { reference, pull });
+    step
+}
+
+fn image_drift(reference: &str) -> Drift {
+    Drift {
+        subject: Subject::Image { reference: reference.to_owned() },
+        kind: DriftKind::Image,
+        field: String::new(),
+        want: String::new(),
+        have: String::new(),
+        place: None,
+        cause: None,
+    }
+}

@@ -1,0 +1,276 @@
+//! What is put right on a living container, and what is started that does not run?
+
+use std::collections::BTreeMap;
+
+use specs::settings::SecretChange;
+
+use super::{
+    draft::Draft,
+    judge::{Judgement, spec_for},
+    make::{start, target},
+    slots::number,
+    waits::{Gate, gate, obstacle},
+};
+use crate::{
+    container::{Namespace, fields::Repair},
+    desire::container_name,
+    desired::DesiredService,
+    drift::DriftKind,
+    observed::{Health, ObservedContainer, RunState},
+    step::{Act, Remember, StepId, Verdict, WaitKind},
+};
+
+/// Puts right in place what can be, of a container that is kept.
+pub(super) fn repair(
+    draft: &mut Draft<'_>,
+    service: &DesiredService,
+    container: &ObservedContainer,
+    judgement: &Judgement,
+    gone: &[StepId],
+) {
+    fields(draft, service, container, judgement);
+    secrets(draft, service, container, judgement);
+    name(draft, service, container, gone);
+    if judgement.hash_only {
+        let mut drift = draft.drift(service, Some(container), DriftKind::HashOnly, "");
+        drift.have = container.labels.owner.config_hash.clone().unwrap_or_default();
+        drift.want = "Compose's hash of the declaration".into();
+        draft.find(drift, Verdict::Note("every field is as declared: the container is kept".into()));
+    }
+}
+
+fn name(draft: &mut Draft<'_>, service: &DesiredService, container: &ObservedContainer, gone: &[StepId]) {
+    let name = container_name(&draft.desired.project_name, service, number(container));
+    if container.name == name {
+        return;
+    }
+    let mut drift = draft.drift(service, Some(container), DriftKind::Altered, "container_name");
+    drift.want.clone_from(&name);
+    drift.have.clone_from(&container.name);
+    let cause = format!("its name is {}, declared is {name}", container.name);
+    let step = draft.step(Act::RenameContainer { container: target(container), name }, cause, gone);
+    draft.find(drift, Verdict::Act(vec![step]));
+}
+
+fn fields(
+    draft: &mut Draft<'_>,
+    service: &DesiredService,
+    container: &ObservedContainer,
+    judgement: &Judgement,
+) {
+    let updated: Vec<&str> = judgement
+        .differences
+        .iter()
+        .filter(|difference| difference.repair == Repair::Update)
+        .map(|difference| difference.field.as_str())
+        .collect();
+    let update = (!updated.is_empty()).then(|| {
+        let limits = updated.iter().any(|field| *field != "restart");
+        let act = Act::UpdateContainer {
+            container: target(container),
+            resources: limits.then(|| Box::new(service.spec.resources.clone())),
+            restart: updated.contains(&"restart").then(|| service.spec.restart.clone().unwrap_or_default()),
+        };
+        draft.step(act, format!("{} differ from the declaration", updated.join(", ")), &[])
+    });
+    let mut joined: BTreeMap<String, StepId> = BTreeMap::new();
+    for difference in &judgement.differences {
+        let mut drift = draft.drift(service, Some(container), DriftKind::Altered, &difference.field);
+        drift.want = difference.want.shown().into_owned();
+        drift.have = difference.have.shown().into_owned();
+        let cause = format!("{} is {}, declared is {}", difference.field, drift.have, drift.want);
+        let verdict = match &difference.repair {
+            Repair::Update => Verdict::Act(update.into_iter().collect()),
+            Repair::Connect(network) | Repair::Reconnect(network) => {
+                let step = match joined.get(network) {
+                    Some(step) => *step,
+                    None => join(draft, service, container, &difference.repair, network, &cause),
+                };
+                joined.insert(network.clone(), step);
+                Verdict::Act(vec![step])
+            }
+            Repair::Disconnect(network) => {
+                let act = Act::DisconnectNetwork { network: network.clone(), container: target(container) };
+                Verdict::Act(vec![draft.step(act, cause, &[])])
+            }
+            _ if judgement.is_left(difference) => {
+                drift.kind = DriftKind::Secret;
+                Verdict::Leave("on_secret_change is none".into())
+            }
+            _ => Verdict::Leave("it changes nothing that the service needs".into()),
+        };
+        draft.find(drift, verdict);
+    }
+}
+
+/// Tells a container of a mounted secret's new bytes, as `on_secret_change` says.
+fn secrets(
+    draft: &mut Draft<'_>,
+    service: &DesiredService,
+    container: &ObservedContainer,
+    judgement: &Judgement,
+) {
+    for content in &judgement.content {
+        let mut drift = draft.drift(service, Some(container), DriftKind::Secret, &content.key);
+        drift.want = "the bytes of now".into();
+        drift.have = "the bytes it was told of".into();
+        let cause = format!("{} has new bytes", content.key);
+        let step = match judgement.secret_remedy() {
+            SecretChange::Nothing => {
+                draft.find(drift, Verdict::Leave("on_secret_change is none".into()));
+                continue;
+            }
+            SecretChange::Signal(signal) if container.state.status == RunState::Running => {
+                let act = Act::SignalContainer { container: target(container), signal: signal.clone() };
+                draft.step(act, cause, &[])
+            }
+            _ if container.state.status == RunState::Running => {
+                draft.step(Act::RestartContainer { container: target(container), timeout: None }, cause, &[])
+            }
+            // It starts with the new bytes anyway.
+            _ => continue,
+        };
+        let what = Remember::Delivered {
+            container: container.id.clone(),
+            key: content.key.clone(),
+            digest: content.digest.clone(),
+        };
+        draft.remember(Some(step), what);
+        draft.find(drift, Verdict::Act(vec![step]));
+    }
+}
+
+fn join(
+    draft: &mut Draft<'_>,
+    service: &DesiredService,
+    container: &ObservedContainer,
+    repair: &Repair,
+    network: &str,
+    cause: &str,
+) -> StepId {
+    let endpoint = spec_for(draft, service, number(container)).networks.remove(network).unwrap_or_default();
+    let mut after: Vec<StepId> = draft.made.get(network).copied().into_iter().collect();
+    if matches!(repair, Repair::Reconnect(_)) {
+        let act = Act::DisconnectNetwork { network: network.to_owned(), container: target(container) };
+        after.push(draft.step(act, cause, &[]));
+    }
+    let act = Act::ConnectNetwork { network: network.to_owned(), container: target(container), endpoint };
+    draft.step(act, cause, &after)
+}
+
+/// Starts what should run and does not.
+pub(super) fn run(draft: &mut Draft<'_>, service: &DesiredService, container: &ObservedContainer) {
+    let state = &container.state;
+    let completed = state.status == RunState::Exited
+        && (service.one_shot && state.started_at.is_some()
+            || service.spec.restart.as_ref().is_some_and(|policy| policy.name == "on-failure")
+                && state.exit_code == 0);
+    match state.status {
+        RunState::Running => running(draft, service, container),
+        RunState::Paused => {
+            let mut drift = draft.drift(service, Some(container), DriftKind::Paused, "");
+            drift.want = "running".into();
+            drift.have = "paused".into();
+            let act = Act::UnpauseContainer { container: target(container) };
+            let step = draft.step(act, "it is paused, declared to run", &[]);
+            draft.find(drift, Verdict::Act(vec![step]));
+        }
+        RunState::Exited if completed && state.exit_code == 0 => {}
+        RunState::Exited if completed => {
+            let mut drift = draft.drift(service, Some(container), DriftKind::Stopped, "");
+            drift.have = format!("exited ({})", state.exit_code);
+            let why = "it is meant to end, and is not run again before its inputs change";
+            draft.find(drift, Verdict::Leave(why.into()));
+        }
+        RunState::Created | RunState::Exited | RunState::Dead => stopped(draft, service, container),
+        RunState::Restarting | RunState::Removing | RunState::Unknown => {
+            let mut drift = draft.drift(service, Some(container), DriftKind::Restarting, "");
+            drift.want = "running".into();
+            state.status.as_str().clone_into(&mut drift.have);
+            let what = format!("{} to leave the state {}", container.name, state.status.as_str());
+            let retry = Some(draft.now.plus_ms(5_000));
+            draft.wait(drift, WaitKind::Health, what, retry);
+        }
+    }
+}
+
+fn stopped(draft: &mut Draft<'_>, service: &DesiredService, container: &ObservedContainer) {
+    let state = &container.state;
+    let mut drift = draft.drift(service, Some(container), DriftKind::Stopped, "");
+    drift.want = "running".into();
+    drift.have = if state.status == RunState::Exited {
+        let killed = if state.oom_killed { ", killed for memory" } else { "" };
+        format!("exited ({}{killed})", state.exit_code)
+    } else {
+        state.status.as_str().to_owned()
+    };
+    if let Some(obstacle) = obstacle(draft, service) {
+        obstacle.explain(draft, [drift]);
+        return;
+    }
+    match gate(draft, service) {
+        Gate::Shut(what) => draft.wait(drift, WaitKind::Dependency, what, None),
+        Gate::Open(after) => {
+            let cause = format!("it is {}, declared to run", drift.have);
+            let step = start(draft, service, &target(container), &cause, &after);
+            draft.find(drift, Verdict::Act(vec![step]));
+        }
+    }
+}
+
+/// A container that runs: whether what it hangs on was renewed under it, and its health.
+fn running(draft: &mut Draft<'_>, service: &DesiredService, container: &ObservedContainer) {
+    if let Some((kind, field, have)) = outrun(draft, service, container) {
+        let mut drift = draft.drift(service, Some(container), kind, &field);
+        drift.want = "started after it".into();
+        drift.have.clone_from(&have);
+        match gate(draft, service) {
+            Gate::Shut(what) => draft.wait(drift, WaitKind::Dependency, what, None),
+            Gate::Open(after) => {
+                let act = Act::RestartContainer { container: target(container), timeout: None };
+                let step = draft.step(act, format!("{field}: {have}"), &after);
+                draft.find(drift, Verdict::Act(vec![step]));
+            }
+        }
+        return;
+    }
+    match container.state.health {
+        Some(Health::Starting) => {
+            let drift = draft.drift(service, Some(container), DriftKind::Unhealthy, "healthcheck");
+            draft.wait(drift, WaitKind::Health, format!("{} to become healthy", container.name), None);
+        }
+        Some(Health::Unhealthy) => {
+            let mut drift = draft.drift(service, Some(container), DriftKind::Unhealthy, "healthcheck");
+            drift.want = "healthy".into();
+            drift.have = "unhealthy".into();
+            draft.find(drift, Verdict::Leave("health alone restarts nothing".into()));
+        }
+        _ => {}
+    }
+}
+
+/// Something it needs was renewed after it had started: the owner of its namespaces, or a dependency with `restart: true`.
+fn outrun(
+    draft: &Draft<'_>,
+    service: &DesiredService,
+    container: &ObservedContainer,
+) -> Option<(DriftKind, String, String)> {
+    let first = |name| {
+        let found = draft.containers_of(name).first().copied();
+        found.filter(|found| found.state.status == RunState::Running)
+    };
+    let modes = [&container.spec.network_mode, &container.spec.ipc, &container.spec.pid];
+    if modes.into_iter().any(|mode| matches!(mode, Some(Namespace::Container(_)))) {
+        let mut owners = service.joins.iter().filter_map(first);
+        if let Some(owner) = owners.find(|owner| owner.state.started_at > container.state.started_at) {
+            let have = format!("{} has started since, and took its namespaces with it", owner.name);
+            return Some((DriftKind::StaleNamespace, "network_mode".into(), have));
+        }
+    }
+    let edges = service.depends_on.iter().filter(|(_, edge)| edge.restart);
+    edges.filter_map(|(name, _)| first(name).map(|found| (name, found))).find_map(|(name, found)| {
+        let renewed = container.state.started_at.is_some_and(|started| found.created_at > started);
+        let have = format!("{} was made anew since", found.name);
+        renewed.then(|| (DriftKind::Altered, format!("depends_on.{name}.restart"), have))
+    })
+}

@@ -1,0 +1,311 @@
+//! How is a container replaced, so that a failure at any moment leaves one that works?
+//!
+//! Stop-first, Compose's sequence with one change: the new container is made under a name of its own while the old one
+//! still runs; the old one is stopped and, instead of being removed, put aside under another name; the new one takes the
+//! name and is started. Once it has proven itself the old one goes; where it fails, it goes itself and the old one is
+//! started again. Start-first: the new one is started under its own name and proves itself beside the old one.
+//!
+//! Every step leaves names and labels from which [`super::slots`] tells how far it got.
+
+use specs::settings::{UpdateOrder, UpdatePolicy};
+
+use super::{
+    draft::Draft,
+    judge::{Judgement, declaration, judge},
+    make::{make, remove, start, stop, target},
+    proof::{Proof, proof},
+    slots::{Slot, kept_name, successor_name},
+    waits::{Gate, Obstacle, awaited, gate, obstacle, unjoined},
+};
+use crate::{
+    container::{MountKind, Namespace},
+    desire::container_name,
+    desired::DesiredService,
+    drift::{Drift, DriftKind},
+    memory::Rejection,
+    observed::{ObservedContainer, RunState},
+    step::{Act, Remember, StepId, Target, Verdict, Wait, WaitKind},
+};
+
+/// Replaces the container of a place, or goes on with it.
+pub(super) fn replace(
+    draft: &mut Draft<'_>,
+    service: &DesiredService,
+    slot: &Slot<'_>,
+    old: &ObservedContainer,
+    judgement: &Judgement,
+) {
+    let reasons = judgement.reasons(draft, service, old);
+    let replica = format!("{}-{}", service.name, slot.number);
+    if let Some(words) = given_up(draft, service, &replica) {
+        for drift in reasons {
+            draft.find(drift, Verdict::Refuse(words.clone()));
+        }
+        return;
+    }
+    let blocked = obstacle(draft, service)
+        .or_else(|| unjoined(draft, service))
+        // What runs goes on running until its successor could start.
+        .or_else(|| if old.state.status == RunState::Running { awaited(draft, service) } else { None })
+        .or_else(|| turn(draft, service, slot));
+    if let Some(obstacle) = blocked {
+        obstacle.explain(draft, reasons);
+        return;
+    }
+    let cause = reasons.first().map_or_else(String::new, cause_of);
+    draft.replaced.insert(service.name.clone());
+    let swap = Swap { service, slot, old, replica, cause };
+    let steps = if starts_first(draft, service) && old.state.status == RunState::Running {
+        match swap.start_first(draft) {
+            Ok(steps) => steps,
+            Err(verdict) => {
+                for drift in reasons {
+                    draft.find(drift, verdict.clone());
+                }
+                return;
+            }
+        }
+    } else {
+        swap.stop_first(draft)
+    };
+    for drift in reasons {
+        draft.find(drift, Verdict::Act(steps.clone()));
+    }
+}
+
+/// One line: field, what it is, what is declared, where.
+fn cause_of(drift: &Drift) -> String {
+    let place = drift.place.as_ref().map(|place| format!(" ({place})")).unwrap_or_default();
+    format!("{} is {}, declared is {}{place}", drift.field, drift.have, drift.want)
+}
+
+struct Swap<'a, 'b> {
+    service: &'a DesiredService,
+    slot: &'a Slot<'b>,
+    old: &'a ObservedContainer,
+    replica: String,
+    cause: String,
+}
+
+impl Swap<'_, '_> {
+    fn name(&self, draft: &Draft<'_>) -> String {
+        container_name(&draft.desired.project_name, self.service, self.slot.number)
+    }
+
+    /// The new container: one that an earlier pass made and that is as declared, or one that is made now.
+    fn successor(&self, draft: &mut Draft<'_>) -> (Target, Vec<StepId>) {
+        let mut after = Vec::new();
+        if let Some(made) = self.slot.successor {
+            if !judge(draft, self.service, made).must_recreate() {
+                return (target(made), after);
+            }
+            after = remove(draft, made, "it was made for a declaration that has changed since", &[]);
+        }
+        let name = self.name(draft);
+        let new_name = successor_name(&name, &self.old.id);
+        let step = make(draft, self.service, self.slot.number, &new_name, Some(self.old), &self.cause);
+        draft.follow(step, &after);
+        after.push(step);
+        (Target::Made { step, name }, after)
+    }
+
+    /// Old one aside, new one into its place, and started.
+    fn stop_first(&self, draft: &mut Draft<'_>) -> Vec<StepId> {
+        let name = self.name(draft);
+        let policy = &draft.desired.project.settings.update;
+        // What ran before is worth keeping; half way through, it has been stopped by us.
+        let ran = self.old.state.status == RunState::Running || self.slot.successor.is_some();
+        let keep = policy.keep_old && ran && self.slot.predecessor.is_none() && !self.service.one_shot;
+        let (new, mut steps) = self.successor(draft);
+        let stopped = stop(draft, self.old, &self.cause, &steps);
+        steps.extend(stopped);
+        let aside = if keep {
+            let act =
+                Act::RenameContainer { container: target(self.old), name: kept_name(&name, &self.old.id) };
+            draft.step(act, self.cause.as_str(), &steps)
+        } else {
+            draft.step(Act::RemoveContainer { container: target(self.old) }, self.cause.as_str(), &steps)
+        };
+        steps.push(aside);
+        let renamed =
+            draft.step(Act::RenameContainer { container: new.clone(), name }, self.cause.as_str(), &steps);
+        steps.push(renamed);
+        if let Gate::Open(mut after) = gate(draft, self.service) {
+            after.push(renamed);
+            steps.push(start(draft, self.service, &new, &self.cause, &after));
+        }
+        steps
+    }
+
+    /// New one beside the old one first; `Err` says what is waited for, or why it was given up.
+    fn start_first(&self, draft: &mut Draft<'_>) -> Result<Vec<StepId>, Verdict> {
+        let policy = draft.desired.project.settings.update.clone();
+        let running = self.slot.successor.filter(|made| {
+            made.state.status != RunState::Created && !judge(draft, self.service, made).must_recreate()
+        });
+        let Some(made) = running else {
+            let (new, mut steps) = self.successor(draft);
+            steps.push(start(draft, self.service, &new, &self.cause, &steps));
+            return Ok(steps);
+        };
+        match proof(self.service, &made.state, &policy, draft.now) {
+            Proof::Pending(retry_at) => {
+                let what = format!("{} to prove itself beside {}", made.name, self.old.name);
+                Err(Verdict::Wait(Wait { on: WaitKind::Health, what, retry_at }))
+            }
+            Proof::Failed(why) => {
+                let cause = format!("{} did not prove itself: {why}", made.name);
+                let steps = remove(draft, made, &cause, &[]);
+                reject(draft, self.service, &self.replica, &why, steps.last().copied());
+                Ok(steps)
+            }
+            Proof::Given => {
+                let name = self.name(draft);
+                let cause = format!("{} has proven itself; {}", made.name, self.cause);
+                let mut steps = remove(draft, self.old, &cause, &[]);
+                let act = Act::RenameContainer { container: target(made), name };
+                steps.push(draft.step(act, cause, &steps));
+                Ok(steps)
+            }
+        }
+    }
+}
+
+/// A container in its place whose predecessor is still kept: does it prove itself? Gives whether it may be left running.
+pub(super) fn prove(
+    draft: &mut Draft<'_>,
+    service: &DesiredService,
+    slot: &Slot<'_>,
+    current: &ObservedContainer,
+    kept: &ObservedContainer,
+) -> bool {
+    let policy = draft.desired.project.settings.update.clone();
+    let replica = format!("{}-{}", service.name, slot.number);
+    let mut drift = draft.drift(service, Some(current), DriftKind::Unfinished, "");
+    match proof(service, &current.state, &policy, draft.now) {
+        Proof::Given => {
+            drift.want = "one container".into();
+            drift.have = format!("{} beside it, which it has replaced", kept.name);
+            let steps = remove(draft, kept, &format!("{} has proven itself", current.name), &[]);
+            draft.find(drift, Verdict::Act(steps));
+            true
+        }
+        Proof::Pending(retry) => {
+            drift.want = "proven".into();
+            drift.have = format!("{} is kept until then", kept.name);
+            draft.wait(drift, WaitKind::Health, format!("{} to prove itself", current.name), retry);
+            true
+        }
+        Proof::Failed(why) if !rolls_back(service, &policy) => {
+            drift.have.clone_from(&why);
+            draft.find(drift, Verdict::Leave(format!("{why}; rolling back is off, {} is kept", kept.name)));
+            true
+        }
+        Proof::Failed(why) => {
+            drift.want = "proven".into();
+            drift.have.clone_from(&why);
+            let cause = format!("{} did not prove itself: {why}", current.name);
+            let mut steps = remove(draft, current, &cause, &[]);
+            reject(draft, service, &replica, &why, steps.last().copied());
+            steps.extend(restore(draft, service, slot, kept, &cause, &steps));
+            draft.find(drift, Verdict::Act(steps));
+            false
+        }
+    }
+}
+
+/// Puts a kept container back into its place and starts it.
+pub(super) fn restore(
+    draft: &mut Draft<'_>,
+    service: &DesiredService,
+    slot: &Slot<'_>,
+    kept: &ObservedContainer,
+    cause: &str,
+    after: &[StepId],
+) -> Vec<StepId> {
+    let name = container_name(&draft.desired.project_name, service, slot.number);
+    let back = Target::Existing { id: kept.id.clone(), name: name.clone() };
+    let renamed = draft.step(Act::RenameContainer { container: target(kept), name }, cause, after);
+    let started = draft.step(Act::StartContainer { container: back }, cause, &[renamed]);
+    vec![renamed, started]
+}
+
+fn reject(draft: &mut Draft<'_>, service: &DesiredService, replica: &str, why: &str, step: Option<StepId>) {
+    let declaration = declaration(draft, service);
+    let rejection = Rejection { declaration, why: why.to_owned(), at: draft.now };
+    draft.remember(step, Remember::Rejected { replica: replica.to_owned(), rejection });
+}
+
+/// A declaration that was tried and did not prove itself is not tried again by itself.
+fn given_up(draft: &Draft<'_>, service: &DesiredService, replica: &str) -> Option<String> {
+    let rejection = draft.memory.rejected.get(replica)?;
+    (rejection.declaration == declaration(draft, service)).then(|| {
+        format!(
+            "what is declared was tried and did not prove itself ({}); what ran before runs on. Change the \
+             declaration, or try it again with `agentctl reconcile {}`",
+            rejection.why, draft.desired.stack
+        )
+    })
+}
+
+/// `deploy.update_config.parallelism`: as many places of a service as it says are renewed at a time, where it says so.
+fn turn(draft: &Draft<'_>, service: &DesiredService, slot: &Slot<'_>) -> Option<Obstacle> {
+    let update = service.service.deploy.as_ref()?.update_config.as_ref()?;
+    let most = update.parallelism.filter(|most| *most > 0)?;
+    let begun = |slot: &Slot<'_>| slot.predecessor.is_some() || slot.successor.is_some();
+    if begun(slot) {
+        return None;
+    }
+    let in_flight = draft.renewing.get(&service.name).copied().unwrap_or(0);
+    if in_flight >= most {
+        let what = format!("its turn: update_config.parallelism is {most}");
+        return Some(Obstacle::new(WaitKind::Dependency, what));
+    }
+    let last = draft.containers_of(&service.name).into_iter().map(|found| found.created_at).max()?;
+    let next = last.plus_ms(update.delay.0 / 1_000_000);
+    let waits = update.delay.0 > 0 && draft.now < next;
+    waits.then(|| {
+        let what = "its turn: update_config.delay".to_owned();
+        Obstacle::Wait(Wait { on: WaitKind::Dependency, what, retry_at: Some(next) })
+    })
+}
+
+/// `failure_action` where the file has it, else the policy.
+fn rolls_back(service: &DesiredService, policy: &UpdatePolicy) -> bool {
+    let update = service.service.deploy.as_ref().and_then(|deploy| deploy.update_config.as_ref());
+    match update.map(|update| update.failure_action.expose()) {
+        None | Some("") => policy.rollback,
+        Some(action) => action == "rollback",
+    }
+}
+
+/// Whether the new container is started before the old one is stopped: where somebody asks for it, and nothing that only
+/// one of them can have stands against it.
+fn starts_first(draft: &Draft<'_>, service: &DesiredService) -> bool {
+    let update = service.service.deploy.as_ref().and_then(|deploy| deploy.update_config.as_ref());
+    let asked = match draft.desired.project.settings.update.order {
+        UpdateOrder::StartFirst => true,
+        UpdateOrder::StopFirst => false,
+        UpdateOrder::Auto => update.is_some_and(|update| update.order == *"start-first"),
+    };
+    let spec = &service.spec;
+    let shared = spec.mounts.values().any(|mount| {
+        !mount.read_only
+            && matches!(mount.kind, MountKind::Volume | MountKind::Bind)
+            && mount.source.is_some()
+    });
+    let own = |mode: &Option<Namespace>| match mode {
+        None => true,
+        Some(Namespace::Mode(mode)) => *mode != "host",
+        Some(_) => false,
+    };
+    asked
+        && spec.port_bindings.is_empty()
+        && own(&spec.network_mode)
+        && spec
+            .networks
+            .values()
+            .all(|endpoint| endpoint.ipv4_address.is_none() && endpoint.ipv6_address.is_none())
+        && spec.mac_address.is_none()
+        && !shared
+}

@@ -1,0 +1,131 @@
+//! What has to be there before a container can be made or started, and is not?
+
+use super::{draft::Draft, images};
+use crate::{
+    desired::{Condition, DesiredService},
+    drift::Drift,
+    ids::ServiceName,
+    observed::{Health, ObservedContainer, RunState},
+    step::{StepId, Verdict, Wait, WaitKind},
+};
+
+/// Something that stands in the way.
+#[derive(Debug)]
+pub(super) enum Obstacle {
+    /// It has to be waited for.
+    Wait(Wait),
+    /// These steps bring what is lacking; the pass after them goes on.
+    Preparing(Vec<StepId>),
+}
+
+impl Obstacle {
+    pub(super) fn new(on: WaitKind, what: impl Into<String>) -> Self {
+        Self::Wait(Wait { on, what: what.into(), retry_at: None })
+    }
+
+    /// What is made of a difference that it stands before.
+    pub(super) fn verdict(&self) -> Verdict {
+        match self {
+            Self::Wait(wait) => Verdict::Wait(wait.clone()),
+            Self::Preparing(steps) => Verdict::Act(steps.clone()),
+        }
+    }
+
+    /// Says so for each of the differences.
+    pub(super) fn explain(&self, draft: &mut Draft<'_>, drifts: impl IntoIterator<Item = Drift>) {
+        for drift in drifts {
+            draft.find(drift, self.verdict());
+        }
+    }
+}
+
+/// The first reason why a container cannot be made or started now.
+pub(super) fn obstacle(draft: &mut Draft<'_>, service: &DesiredService) -> Option<Obstacle> {
+    if let Some(backoff) = draft.memory.backoff.get(service.name.as_str())
+        && backoff.until > draft.now
+    {
+        let what = format!("the next try after: {}", backoff.error);
+        return Some(Obstacle::Wait(Wait { on: WaitKind::Backoff, what, retry_at: Some(backoff.until) }));
+    }
+    if let Some(path) = service.needs_paths.iter().next() {
+        let what = format!("{} is not there", path.display());
+        let retry_at = Some(draft.now.plus_ms(30_000));
+        return Some(Obstacle::Wait(Wait { on: WaitKind::Path, what, retry_at }));
+    }
+    let networks = service.spec.networks.keys().map(String::as_str);
+    let volumes = service.spec.mounts.values().filter_map(|mount| Some(mount.source.as_ref()?.expose()));
+    if let Some(lacking) = networks.chain(volumes).find(|name| draft.lacking.contains(*name)) {
+        return Some(Obstacle::new(WaitKind::Dependency, format!("{lacking} is not there")));
+    }
+    images::obstacle(draft, service)
+}
+
+/// A service that it shares something with and that has no container yet, or is about to get another.
+pub(super) fn unjoined(draft: &Draft<'_>, service: &DesiredService) -> Option<Obstacle> {
+    let gone = |name: &&ServiceName| draft.containers_of(name).is_empty() || draft.replaced.contains(*name);
+    let name = service.joins.iter().find(gone)?;
+    Some(Obstacle::new(WaitKind::Dependency, format!("{name} to be made")))
+}
+
+/// What has to have happened before a container may start.
+#[derive(Debug)]
+pub(super) enum Gate {
+    /// Nothing, but these steps of this very plan.
+    Open(Vec<StepId>),
+    /// This, in words.
+    Shut(String),
+}
+
+/// The dependencies' conditions, as far as they hold already or as soon as this plan's steps are done.
+pub(super) fn gate(draft: &Draft<'_>, service: &DesiredService) -> Gate {
+    let mut after = Vec::new();
+    for (name, edge) in &service.depends_on {
+        let Some(declared) = draft.desired.services.get(name) else { continue };
+        if declared.replicas == 0 {
+            continue;
+        }
+        let containers = draft.containers_of(name);
+        let starting = draft.starting.get(name).map_or(&[][..], Vec::as_slice);
+        let runs = |found: &ObservedContainer| found.state.status == RunState::Running;
+        let completed =
+            |found: &ObservedContainer| found.state.status == RunState::Exited && found.state.exit_code == 0;
+        let condition = edge.condition;
+        if condition == Condition::Started && starting.len() >= declared.replicas as usize {
+            after.extend(starting);
+            continue;
+        }
+        let met = !containers.is_empty()
+            && match condition {
+                Condition::Started => {
+                    containers.iter().all(|found| runs(found) || declared.one_shot && completed(found))
+                }
+                Condition::Healthy => {
+                    containers.iter().all(|found| runs(found) && found.state.health == Some(Health::Healthy))
+                }
+                Condition::Completed => containers.iter().any(|found| completed(found)),
+            };
+        if !met && (edge.required || !containers.is_empty()) {
+            let words = match condition {
+                Condition::Started => "started",
+                Condition::Healthy => "healthy",
+                Condition::Completed => "completed",
+            };
+            return Gate::Shut(format!("{name} to be {words}"));
+        }
+    }
+    Gate::Open(after)
+}
+
+/// A dependency that is not as it must be, or that this plan replaces and that has to become healthy first.
+pub(super) fn awaited(draft: &Draft<'_>, service: &DesiredService) -> Option<Obstacle> {
+    let what = match gate(draft, service) {
+        Gate::Shut(what) => what,
+        Gate::Open(_) => {
+            let mut edges = service.depends_on.iter();
+            let renewed = edges
+                .find(|(name, edge)| edge.condition == Condition::Healthy && draft.replaced.contains(*name));
+            format!("{} to be healthy anew", renewed?.0)
+        }
+    };
+    Some(Obstacle::new(WaitKind::Dependency, what))
+}

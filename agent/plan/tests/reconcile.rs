@@ -1,0 +1,368 @@
+//! Whole reconciliations over an Engine in memory: does every story end well, wherever it is cut short?
+
+#![expect(clippy::expect_used, clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+mod world;
+
+use plan::{
+    container::VolumesFrom,
+    desired::PlacedFile,
+    observed::RunState,
+    status::{Phase, StackStatus},
+    step::Verdict,
+};
+use world::World;
+
+const ONE: &str = "
+name: p
+services:
+  web: {image: 'app:1', environment: {COLOUR: green}}
+";
+
+fn blue(image: &str) -> String {
+    ONE.replace("green", "blue").replace("app:1", image)
+}
+
+fn world() -> World {
+    World::new(&["app:1", "app:2", "app:job", "app:broken", "app:crash", "app:sick"])
+}
+
+fn refusal(status: &StackStatus) -> String {
+    status
+        .drift
+        .iter()
+        .map(|open| open.verdict.clone())
+        .find(|verdict| verdict.starts_with("refused"))
+        .unwrap_or_default()
+}
+
+#[test]
+fn a_cold_start_converges_and_then_there_is_nothing_to_do() {
+    let mut world = world();
+    let status = world.converge(ONE);
+    assert_eq!(status.phase, Phase::Converged);
+    assert_eq!(world.done, ["create network p_default", "create container p-web-1", "start the new p-web-1"]);
+    let (plan, _) = world.pass(ONE, usize::MAX);
+    assert!(plan.steps.is_empty() && plan.findings.is_empty(), "{plan:#?}");
+}
+
+#[test]
+fn a_replaced_container_is_kept_until_its_successor_has_proven_itself() {
+    let mut world = world();
+    world.converge(ONE);
+    let old = world.id("p-web-1");
+    world.done.clear();
+    let (_, status) = world.pass(&blue("app:1"), usize::MAX);
+    assert_eq!(status.phase, Phase::Working);
+    let short = &old[..12];
+    assert_eq!(
+        world.done,
+        [
+            format!("create container {short}_p-web-1"),
+            "stop p-web-1".to_owned(),
+            format!("rename p-web-1 to p-web-1_kept_{short}"),
+            "rename the new p-web-1 to p-web-1".to_owned(),
+            "start the new p-web-1".to_owned(),
+        ]
+    );
+    let (plan, _) = world.pass(&blue("app:1"), usize::MAX);
+    assert!(plan.steps.is_empty() && matches!(plan.findings[0].verdict, Verdict::Wait(_)), "{plan:#?}");
+    world.converge(&blue("app:1"));
+    assert_eq!(world.names(), ["p-web-1".to_owned()].into());
+    assert_ne!(world.id("p-web-1"), old);
+}
+
+/// What does not start, ends again and again, or is never healthy gives its place back; and is not tried again by itself.
+#[test]
+fn a_successor_that_does_not_prove_itself_gives_its_place_back() {
+    for (image, why) in
+        [("app:broken", "no such program"), ("app:crash", "restarted"), ("app:sick", "health")]
+    {
+        let mut world = world();
+        let check = "healthcheck: {test: [CMD, x]}";
+        let first = ONE.replace("environment", &format!("{check}, environment"));
+        let first = if image == "app:sick" { first } else { ONE.to_owned() };
+        world.converge(&first);
+        let old = world.id("p-web-1");
+        let next = first.replace("green", "blue").replace("app:1", image);
+        let status = world.converge(&next);
+        assert_eq!((status.phase, world.id("p-web-1")), (Phase::Failed, old.clone()), "{image}");
+        assert_eq!(world.find("p-web-1").unwrap().state.status, RunState::Running, "{image}");
+        assert_eq!(world.names().len(), 1, "{image}: {:?}", world.names());
+        assert!(refusal(&status).contains(why), "{image}: {status:#?}");
+        let done = world.done.len();
+        world.now = world.now.plus_ms(3_600_000);
+        world.converge(&next);
+        assert_eq!(world.done.len(), done, "{image} is not tried again by itself");
+        // Another declaration is, and nothing is held against the first one after it.
+        assert_eq!(world.converge(&first.replace("green", "red")).phase, Phase::Converged);
+        assert!(world.memory.rejected.is_empty());
+    }
+}
+
+/// The agent is killed after each possible number of steps, and forgets everything since: the next passes finish the job.
+#[test]
+fn an_agent_that_is_killed_between_any_two_steps_goes_on_where_it_stopped() {
+    let two = ONE.replace("environment", "scale: 2, environment");
+    let stories = [
+        (ONE.to_owned(), blue("app:1")),
+        (ONE.to_owned(), ONE.replace("web:", "other:")),
+        (two.clone(), two.replace("green", "blue")),
+        (two.clone(), ONE.to_owned()),
+        (
+            ONE.to_owned(),
+            blue("app:1")
+                .replace("environment", "deploy: {update_config: {order: start-first}}, environment"),
+        ),
+        (
+            blue("app:2"),
+            ONE.replace("environment", "volumes: ['data:/d'], environment") + "volumes: {data: {}}\n",
+        ),
+    ];
+    for (before, after) in stories {
+        let mut straight = world();
+        straight.converge(&before);
+        straight.converge(&after);
+        for kill_at in 0..12 {
+            let mut world = world();
+            world.add_foreign("stranger");
+            world.converge(&before);
+            let volumes = world.observed.volumes.len();
+            let (plan, _) = world.pass(&after, kill_at);
+            let places = |world: &World| {
+                world.names().iter().any(|name| name.contains("p-web-1") || name.contains("p-other-1"))
+            };
+            assert!(places(&world), "neither the old nor the new one is there: {:?}", world.done);
+            // And once more, in the middle of the repair.
+            world.pass(&after, kill_at / 2);
+            assert!(places(&world), "neither the old nor the new one is there: {:?}", world.done);
+            let status = world.converge(&after);
+            assert_eq!(
+                status.phase,
+                Phase::Converged,
+                "killed after {kill_at} of {}: {:#?}",
+                plan.steps.len(),
+                world.done
+            );
+            let mut names = world.names();
+            assert!(names.remove("stranger"), "foreign containers are left alone");
+            assert_eq!(names, straight.names(), "killed after {kill_at}: {:#?}", world.done);
+            assert!(world.observed.volumes.len() >= volumes);
+        }
+    }
+}
+
+#[test]
+fn going_back_half_way_through_leaves_the_old_container_running() {
+    for kill_at in 0..6 {
+        let mut world = world();
+        world.converge(ONE);
+        let old = world.id("p-web-1");
+        world.pass(&blue("app:1"), kill_at);
+        world.converge(ONE);
+        assert_eq!(world.find("p-web-1").unwrap().state.status, RunState::Running);
+        assert_eq!(world.names().len(), 1, "{:?}", world.names());
+        if kill_at <= 2 {
+            assert_eq!(world.id("p-web-1"), old, "after {kill_at}: {:#?}", world.done);
+        }
+    }
+}
+
+#[test]
+fn start_first_never_leaves_the_service_without_a_running_container() {
+    let yaml = ONE.replace("environment", "deploy: {update_config: {order: start-first}}, environment");
+    let next = yaml.replace("green", "blue");
+    let mut world = world();
+    world.converge(&yaml);
+    for _ in 0..40 {
+        let (plan, _) = world.pass(&next, 1);
+        let running = |found: &&plan::observed::ObservedContainer| found.state.status == RunState::Running;
+        assert!(world.observed.containers.iter().any(|found| running(&found)), "{:#?}", world.done);
+        if plan.steps.is_empty() && plan.findings.is_empty() {
+            break;
+        }
+    }
+    assert_eq!(world.names().len(), 1);
+    assert!(world.find("p-web-1").unwrap().spec.environment["COLOUR"].as_ref().unwrap() == "blue");
+    // A failing one goes, and the old one was never stopped.
+    let old = world.id("p-web-1");
+    let status = world.converge(&next.replace("app:1", "app:crash"));
+    assert_eq!((world.id("p-web-1"), status.phase, world.names().len()), (old, Phase::Failed, 1));
+}
+
+#[test]
+fn whoever_shares_something_follows_the_container_that_is_the_service_now() {
+    let yaml = "
+name: p
+services:
+  web: {image: 'app:1', environment: {COLOUR: green}}
+  side: {image: 'app:1', network_mode: 'service:web'}
+  store: {image: 'app:1', volumes_from: [web]}
+  far: {image: 'app:1'}
+";
+    let mut world = world();
+    world.converge(yaml);
+    let far = world.id("p-far-1");
+    world.converge(&yaml.replace("green", "blue"));
+    let web = world.id("p-web-1");
+    let joined = &world.find("p-side-1").unwrap().spec.network_mode;
+    assert!(format!("{joined:?}").contains(&web), "{joined:?}");
+    let from = &world.find("p-store-1").unwrap().spec.volumes_from;
+    assert!(matches!(&from[..], [VolumesFrom::Container(id)] if *id == *web.as_str()), "{from:?}");
+    assert_eq!(world.id("p-far-1"), far);
+    assert_eq!(world.names().len(), 4);
+}
+
+#[test]
+fn a_dependant_with_restart_is_restarted_once_its_dependency_was_made_anew() {
+    let yaml = "
+name: p
+services:
+  db: {image: 'app:1', environment: {COLOUR: green}}
+  web: {image: 'app:1', depends_on: {db: {condition: service_started, restart: true}}}
+";
+    let mut world = world();
+    world.converge(yaml);
+    let web = world.id("p-web-1");
+    world.done.clear();
+    world.converge(&yaml.replace("green", "blue"));
+    assert_eq!(world.done.iter().filter(|act| *act == "restart p-web-1").count(), 1, "{:#?}", world.done);
+    assert_eq!(world.id("p-web-1"), web);
+}
+
+#[test]
+fn nothing_that_runs_is_stopped_before_its_successors_image_is_there() {
+    let mut world = world();
+    world.converge(ONE);
+    let old = world.id("p-web-1");
+    let (_, status) = world.pass(&blue("unreachable:1"), usize::MAX);
+    assert_eq!(status.phase, Phase::Failed);
+    for _ in 0..5 {
+        world.pass(&blue("unreachable:1"), usize::MAX);
+    }
+    assert_eq!(world.find("p-web-1").map(|found| found.state.status), Some(RunState::Running));
+    assert_eq!(world.id("p-web-1"), old);
+    world.done.clear();
+    world.converge(&blue("new:1"));
+    assert_eq!(world.done[0], "pull image new:1");
+    assert_eq!(world.find("p-web-1").unwrap().labels.image.as_deref(), Some("sha256:new:1"));
+}
+
+#[test]
+fn somebody_elses_container_with_the_name_is_refused_and_left_alone() {
+    let mut world = world();
+    world.add_foreign("p-web-1");
+    let status = world.converge(ONE);
+    assert_eq!(status.phase, Phase::Failed);
+    assert!(refusal(&status).contains("another container has the name"), "{status:#?}");
+    assert_eq!(world.names().len(), 1);
+}
+
+#[test]
+fn scaling_down_goes_from_the_highest_number_and_up_again_fills_in() {
+    let three = ONE.replace("environment", "scale: 3, environment");
+    let mut world = world();
+    world.converge(&three);
+    let first = world.id("p-web-1");
+    world.converge(ONE);
+    assert_eq!((world.names(), world.id("p-web-1")), (["p-web-1".to_owned()].into(), first.clone()));
+    world.converge(&three);
+    assert_eq!((world.names().len(), world.id("p-web-1")), (3, first));
+}
+
+#[test]
+fn parallelism_renews_so_many_at_a_time() {
+    let four = ONE.replace("environment", "scale: 4, deploy: {update_config: {parallelism: 1}}, environment");
+    let mut world = world();
+    world.converge(&four);
+    let next = four.replace("green", "blue");
+    for _ in 0..100 {
+        let (plan, status) = world.pass(&next, usize::MAX);
+        let kept = world.names().iter().filter(|name| name.contains("_kept_")).count();
+        assert!(kept <= 1, "{:?}", world.names());
+        if plan.steps.is_empty() && status.waiting.is_empty() {
+            break;
+        }
+    }
+    assert_eq!(world.names().len(), 4);
+    let all_blue =
+        |name: &str| world.find(name).unwrap().spec.environment["COLOUR"].as_ref().unwrap() == "blue";
+    assert!((1..=4).all(|number| all_blue(&format!("p-web-{number}"))));
+}
+
+#[test]
+fn a_secrets_new_bytes_do_what_the_spec_says() {
+    let yaml = |policy: &str| {
+        format!(
+            "name: p\nx-agent: {{on_secret_change: '{policy}'}}\nservices:\n  web: {{image: 'app:1', secrets: [db]}}\n  far: {{image: 'app:1'}}\nsecrets: {{db: {{file: ./db.age}}}}\n"
+        )
+    };
+    let expected: [(&str, &[&str]); 4] = [
+        ("recreate", &["create", "stop", "rename", "rename", "start", "remove"]),
+        ("restart", &["restart"]),
+        ("signal:SIGHUP", &["send"]),
+        ("none", &[]),
+    ];
+    for (policy, verbs) in expected {
+        let mut world = world();
+        let rotate = |world: &mut World, digest: &str| {
+            let placed = PlacedFile { path: "/run/secrets/db".into(), digest: digest.into() };
+            world.inputs.placed_files.insert("/stack/db.age".into(), placed);
+        };
+        rotate(&mut world, "one");
+        world.converge(&yaml(policy));
+        let far = world.id("p-far-1");
+        world.done.clear();
+        rotate(&mut world, "two");
+        let status = world.converge(&yaml(policy));
+        let done: Vec<&str> = world.done.iter().filter_map(|act| act.split(' ').next()).collect();
+        assert_eq!(done, verbs, "{policy}: {:#?}", world.done);
+        assert_eq!(world.id("p-far-1"), far);
+        assert!(policy == "none" || status.drift.is_empty(), "{policy}: {status:#?}");
+    }
+}
+
+#[test]
+fn what_keeps_coming_back_is_spaced_out_and_in_the_end_left() {
+    let mut world = world();
+    world.converge(ONE);
+    world.done.clear();
+    let mut last = None;
+    for _ in 0..400 {
+        world.change("p-web-1", |found| found.state.status = RunState::Exited);
+        let (_, status) = world.pass(ONE, usize::MAX);
+        last = Some(status);
+    }
+    assert_eq!(world.done.len(), 8, "{:#?}", world.done);
+    assert!(refusal(&last.unwrap()).contains("contested"));
+}
+
+#[test]
+fn a_one_shot_that_has_ended_is_not_run_again_before_its_inputs_change() {
+    let yaml = "name: p\nservices:\n  job: {image: 'app:job', restart: 'no', environment: {A: '1'}}\n";
+    let mut world = world();
+    world.converge(yaml);
+    world.done.clear();
+    assert_eq!(world.converge(yaml).phase, Phase::Converged);
+    assert_eq!(world.done.len(), 0);
+    world.converge(&yaml.replace("'1'", "'2'"));
+    assert!(world.done.iter().any(|act| act.starts_with("start")), "{:#?}", world.done);
+    assert_eq!(world.names().len(), 1);
+}
+
+#[test]
+fn an_image_is_fetched_as_its_pull_policy_says() {
+    let yaml = |policy: &str| ONE.replace("environment", &format!("pull_policy: {policy}, environment"));
+    for (policy, after_a_day) in
+        [("always", 1), ("daily", 2), ("weekly", 1), ("every_12h", 2), ("missing", 0), ("never", 0)]
+    {
+        let mut world = world();
+        let pulls = |world: &World| world.done.iter().filter(|act| act.starts_with("pull")).count();
+        world.converge(&yaml(policy));
+        world.converge(&yaml(policy));
+        assert_eq!(pulls(&world), after_a_day.min(1), "{policy}");
+        world.now = world.now.plus_ms(86_400_000);
+        world.converge(&yaml(policy));
+        assert_eq!(pulls(&world), after_a_day, "{policy}");
+    }
+}
