@@ -2,7 +2,7 @@
 
 use std::{cell::RefCell, collections::BTreeSet, rc::Rc};
 
-use docker::{Address, Engine, Interest};
+use docker::{Address, Engine, EngineError, Interest};
 use plan::{observed::Observed, status::EngineStatus};
 use tokio::{sync::Mutex, time::Instant};
 
@@ -13,7 +13,15 @@ use crate::clock;
 pub struct Eyes {
     address: Result<Address, String>,
     engine: RefCell<Option<Engine>>,
-    last: Mutex<Option<(Instant, Rc<Observed>)>>,
+    last: Mutex<Option<Snapshot>>,
+}
+
+/// One snapshot, and what it was to hold.
+#[derive(Debug)]
+struct Snapshot {
+    taken: Instant,
+    observed: Rc<Observed>,
+    images: BTreeSet<String>,
 }
 
 impl Eyes {
@@ -41,28 +49,25 @@ impl Eyes {
     ) -> Result<(Engine, Rc<Observed>), String> {
         let mut last = self.last.lock().await;
         let engine = self.connected().await?;
-        if let Some((taken, observed)) = last.as_ref()
-            && *taken >= asked
-            && images.iter().all(|image| observed.images.contains_key(image))
-        {
-            return Ok((engine, Rc::clone(observed)));
-        }
-        let began = Instant::now();
-        match engine.observe(&Interest { images }, clock::now()).await {
-            Ok(observed) => {
-                let observed = Rc::new(observed);
-                *last = Some((began, Rc::clone(&observed)));
-                Ok((engine, observed))
+        let answer = match last.as_mut() {
+            Some(known) if known.taken >= asked => see_images(&engine, known, images).await,
+            _ => {
+                let taken = Instant::now();
+                engine.observe(&Interest { images: images.clone() }, clock::now()).await.map(|observed| {
+                    let observed = Rc::new(observed);
+                    *last = Some(Snapshot { taken, observed: Rc::clone(&observed), images });
+                    observed
+                })
             }
-            Err(error) => {
-                *last = None;
-                if error.is_unreachable() {
-                    // The next one that answers may be another version.
-                    self.engine.replace(None);
-                }
-                Err(error.story())
+        };
+        answer.map(|observed| (engine, observed)).map_err(|error| {
+            *last = None;
+            if error.is_unreachable() {
+                // The next one that answers may be another version.
+                self.engine.replace(None);
             }
-        }
+            error.story()
+        })
     }
 
     /// Nothing of the last snapshot counts any more.
@@ -90,4 +95,19 @@ impl Eyes {
             error: error.map(str::to_owned),
         }
     }
+}
+
+/// Adds to a snapshot the images that it was not asked for: a reference's image is the same whenever one looks.
+async fn see_images(
+    engine: &Engine,
+    known: &mut Snapshot,
+    images: BTreeSet<String>,
+) -> Result<Rc<Observed>, EngineError> {
+    let unseen: BTreeSet<String> = images.difference(&known.images).cloned().collect();
+    if !unseen.is_empty() {
+        let found = engine.see_images(unseen).await?;
+        Rc::make_mut(&mut known.observed).images.extend(found);
+        known.images.extend(images);
+    }
+    Ok(Rc::clone(&known.observed))
 }

@@ -24,6 +24,7 @@ use crate::{
     decrypt::{Decrypting, Seen, unchanged},
     inputs::Look,
     placing,
+    rooted::Rooted,
 };
 
 /// What a stack's spec says, and what it was read from.
@@ -64,6 +65,8 @@ pub struct Source {
     pub generation: Generation,
     /// The stack's folder there.
     pub folder: PathBuf,
+    /// The profile's path, under which it is known.
+    pub profile: PathBuf,
     /// Files with age identities.
     pub age_keys: Vec<PathBuf>,
     /// Where plaintext files go.
@@ -77,12 +80,15 @@ pub struct Source {
 /// The daemon's own environment is not looked at: what a spec means must not depend on who started the agent.
 pub fn gather(source: Source) -> Want {
     let (identities, troubles) = identities(&source.age_keys);
-    let disk = Disk;
-    let reader = Decrypting::new(&disk, &identities);
+    let root = PathBuf::from(source.generation.as_str());
+    let known_as = source.folder.strip_prefix(&root).map(|below| source.profile.join(below));
+    let working_directory = known_as.unwrap_or_else(|_| source.folder.clone());
+    let rooted = Rooted { inner: &Disk, profile: source.profile.clone(), root };
+    let reader = Decrypting::new(&rooted, &identities);
     for key in &source.age_keys {
         reader.look(key);
     }
-    let request = LoadRequest { working_directory: source.folder.clone(), ..LoadRequest::default() };
+    let request = LoadRequest { working_directory, ..LoadRequest::default() };
     let mut places = BTreeMap::new();
     let mut inputs = Inputs::default();
     let (project, notes) = match load(&request, &reader) {
@@ -114,7 +120,8 @@ fn look(source: &Source, reader: &Decrypting<'_>, project: &Project) -> Result<I
         vec![format!("cannot use the digest key in {}: {error}", source.state_dir.display())]
     })?;
     let place = |declared: &Path, bytes: &[u8]| placing::place(&source.runtime_dir, &key, declared, bytes);
-    let declared_below = vec![source.folder.clone(), PathBuf::from(source.generation.as_str())];
+    let declared_below =
+        vec![source.profile.clone(), source.folder.clone(), PathBuf::from(source.generation.as_str())];
     Look { reader, key: &key, declared_below, place: &place }.inputs_of(project)
 }
 
@@ -179,6 +186,7 @@ mod tests {
         Source {
             generation: "g".into(),
             folder: folder.to_owned(),
+            profile: folder.to_owned(),
             age_keys: Vec::new(),
             runtime_dir: folder.join("run"),
             state_dir: folder.to_owned(),

@@ -62,6 +62,9 @@ impl Look<'_, '_> {
         for (path, made) in bind_sources(project) {
             let resolved = self.reader.resolve(&path);
             self.reader.look(&path);
+            if self.is_declared(&path, &resolved) && resolved != path {
+                inputs.resolved.insert(path.clone(), resolved.clone());
+            }
             match self.reader.kind(&path) {
                 FileKind::Missing if !made => drop(inputs.missing_paths.insert(path)),
                 FileKind::File if self.is_declared(&path, &resolved) => {
@@ -101,7 +104,11 @@ impl Look<'_, '_> {
                 "only an encrypted file has keys to choose from",
             ));
         }
-        self.fact(path, self.reader.resolve(path), inputs)
+        let resolved = self.reader.resolve(path);
+        if self.is_declared(path, &resolved) && resolved != path {
+            inputs.resolved.insert(path.to_owned(), resolved.clone());
+        }
+        self.fact(path, resolved, inputs)
     }
 
     /// A path with `#key` behind it, unless a file really has that name.

@@ -28,6 +28,7 @@ pub mod options;
 pub mod pass;
 pub mod placing;
 pub mod report;
+pub mod rooted;
 pub mod rounds;
 pub mod scheduler;
 pub mod socket;

@@ -240,6 +240,7 @@ impl Agent {
         let source = Source {
             generation,
             folder,
+            profile: self.options.profile.clone(),
             age_keys: self.options.age_key.clone(),
             runtime_dir: self.options.runtime_dir.clone(),
             state_dir: self.options.state_dir.clone(),

@@ -34,7 +34,7 @@ pub fn container(new: &NewContainer, api: Api) -> (Value, Vec<(String, Endpoint)
         "AttachStdout": true,
         "AttachStderr": true,
         "ExposedPorts": ports,
-        "HostConfig": host_config(new),
+        "HostConfig": host_config(new, api),
     });
     if let Some(networking) = networking {
         body["NetworkingConfig"] = json!({ "EndpointsConfig": networking });
@@ -154,7 +154,7 @@ fn namespace(mode: &Namespace) -> String {
     }
 }
 
-fn host_config(new: &NewContainer) -> Value {
+fn host_config(new: &NewContainer, api: Api) -> Value {
     let spec = &new.spec;
     let mode = spec.network_mode.as_ref().map(namespace).or_else(|| spec.primary_network.clone());
     let ports: Map<String, Value> = spec
@@ -166,7 +166,7 @@ fn host_config(new: &NewContainer) -> Value {
             (port.clone(), Value::Array(list))
         })
         .collect();
-    let (binds, mounts, tmpfs) = mounts(new);
+    let (binds, mounts, tmpfs) = mounts(new, api);
     let ulimits: Vec<Value> = spec
         .ulimits
         .iter()
@@ -314,10 +314,13 @@ fn creation_only(r: &Resources) -> Value {
     body
 }
 
-fn mounts(new: &NewContainer) -> (Vec<String>, Vec<Value>, Map<String, Value>) {
+fn mounts(new: &NewContainer, api: Api) -> (Vec<String>, Vec<Value>, Map<String, Value>) {
     let (mut binds, mut mounts, mut tmpfs) = (Vec::new(), Vec::new(), Map::new());
     for (target, mount) in &new.spec.mounts {
-        match mount.form {
+        // Before API 1.42 only this form makes a missing source.
+        let made = mount.kind == MountKind::Bind && mount.create_host_path && mount.recursive.is_none();
+        let form = if made && api < (1, 42) { MountForm::Bind } else { mount.form };
+        match form {
             MountForm::Tmpfs => {
                 tmpfs.insert(target.clone(), json!(mount.options.join(",")));
             }

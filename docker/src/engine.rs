@@ -158,6 +158,17 @@ impl Engine {
         absent(self.wire.get(&format!("/containers/{id}/json")).await)
     }
 
+    /// What these references mean now; one that is not on the Engine is left out.
+    ///
+    /// # Errors
+    /// A question without an answer.
+    pub async fn see_images(
+        &self,
+        wanted: BTreeSet<String>,
+    ) -> Result<BTreeMap<String, ImageFacts>, EngineError> {
+        self.images(wanted).await.map_err(|source| EngineError::new("inspecting an image", source))
+    }
+
     async fn images(&self, wanted: BTreeSet<String>) -> Result<BTreeMap<String, ImageFacts>, WireError> {
         let asked = stream::iter(wanted).map(|reference| async move {
             let answer = absent(self.wire.get(&format!("/images/{reference}/json")).await);

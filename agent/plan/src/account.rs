@@ -257,15 +257,17 @@ fn compare_open(
             if known.verdict == "correcting" { TransitionEvent::Corrected } else { TransitionEvent::Gone };
         say(event, Some(&known.drift), words(&known.drift, event.as_str()));
     }
+    // The same failure of the same thing is said once, however often it is tried again.
+    let is_news = |error: &str| !memory.backoff.values().any(|known| known.error.starts_with(error));
     for step in &plan.steps {
         match outcomes.get(&step.id) {
             Some(Outcome::Done { .. }) => {
                 say(TransitionEvent::Done, None, format!("{}: {}", step.act, step.cause));
             }
-            Some(Outcome::Failed { error, .. }) => {
+            Some(Outcome::Failed { error, .. }) if is_news(error) => {
                 say(TransitionEvent::Failed, None, format!("{}: {error}", step.act));
             }
-            Some(Outcome::TimedOut) => {
+            Some(Outcome::TimedOut) if is_news("no answer") => {
                 say(TransitionEvent::Failed, None, format!("{}: no answer in time", step.act));
             }
             _ => {}
@@ -299,6 +301,9 @@ fn phase(plan: &Plan, failed: Option<&str>) -> (Phase, String) {
         return (Phase::Held, wait.what.clone());
     }
     let soft = |kind: WaitKind| matches!(kind, WaitKind::Health | WaitKind::Dependency);
+    if let Some(wait) = waits().find(|wait| wait.on == WaitKind::Backoff) {
+        return (Phase::Failed, wait.what.clone());
+    }
     if let Some(wait) = waits().find(|wait| !soft(wait.on)) {
         return (Phase::Waiting, wait.what.clone());
     }

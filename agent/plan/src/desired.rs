@@ -124,6 +124,9 @@ pub struct Inputs {
     pub placed_files: BTreeMap<PathBuf, PlacedFile>,
     /// Mounts that the stack requires, and whether they are there.
     pub mounts: Vec<RequiredMount>,
+    /// Bind sources that the profile declares: the path as declared → the path with links resolved. The latter is what is
+    /// mounted: a store path stays the same while its content does.
+    pub resolved: BTreeMap<PathBuf, PathBuf>,
     /// Bind sources that are not there.
     pub missing_paths: BTreeSet<PathBuf>,
 }

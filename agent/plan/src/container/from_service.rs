@@ -4,7 +4,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use specs::{
@@ -277,7 +277,11 @@ fn mounts(project: &Project, s: &Service, inputs: &Inputs) -> BTreeMap<String, M
         }
     }
     for declared in &s.volumes {
-        mounts.insert(declared.target.expose().to_owned(), mount(project, declared));
+        let mut mount = mount(project, declared);
+        if mount.kind == MountKind::Bind {
+            mount.source = mount.source.map(|source| on_the_host(&source, inputs));
+        }
+        mounts.insert(declared.target.expose().to_owned(), mount);
     }
     mounts
 }
@@ -288,15 +292,18 @@ fn file_target(reference: &model::FileReference, folder: &str) -> String {
     if target.starts_with('/') { target.to_owned() } else { format!("{folder}{target}") }
 }
 
+/// What is mounted for a declared path: its plaintext where it is encrypted, else what it leads to in its generation.
+fn on_the_host(declared: &Text, inputs: &Inputs) -> Text {
+    let path = Path::new(declared.expose());
+    let placed = inputs.placed_files.get(path).map(|placed| &placed.path);
+    let found = placed.or_else(|| inputs.resolved.get(path));
+    found.map_or_else(|| declared.clone(), |path| Text::plain(path.display().to_string()))
+}
+
 fn file_mount(file: &Text, inputs: &Inputs, create_host_path: bool) -> Mount {
-    let declared = Path::new(file.expose());
-    let source = inputs
-        .placed_files
-        .get(declared)
-        .map_or_else(|| file.clone(), |placed| Text::plain(placed.path.display().to_string()));
     Mount {
         form: MountForm::Mount,
-        source: Some(source),
+        source: Some(on_the_host(file, inputs)),
         read_only: true,
         create_host_path,
         ..Mount::default()
@@ -376,17 +383,22 @@ fn copied_files(project: &Project, s: &Service) -> Vec<CopiedFile> {
 /// Digests of what a container mounts from the profile, by a short name of its target.
 fn digests(mounts: &BTreeMap<String, Mount>, inputs: &Inputs) -> BTreeMap<String, String> {
     let mut digests = BTreeMap::new();
-    let placed: BTreeMap<String, &str> =
-        inputs.placed_files.values().map(|file| (file.path.display().to_string(), &*file.digest)).collect();
+    let placed = inputs.placed_files.values().map(|file| (file.path.clone(), &*file.digest));
+    let side = inputs
+        .side_files
+        .iter()
+        .map(|(declared, fact)| (inputs.resolved.get(declared).unwrap_or(declared).clone(), &*fact.digest));
+    let known: BTreeMap<PathBuf, &str> = side.chain(placed).collect();
     for (target, mount) in mounts {
         let Some(source) = mount.source.as_ref().map(Text::expose) else { continue };
-        let side = inputs.side_files.get(Path::new(source)).map(|fact| fact.digest.as_str());
-        if let Some(digest) = placed.get(source).copied().or(side) {
-            digests.insert(
-                format!("file.{}", target.trim_start_matches('/').replace('/', ".")),
-                digest.to_owned(),
-            );
+        if let Some(digest) = known.get(Path::new(source)) {
+            digests.insert(digest_key(target), (*digest).to_owned());
         }
     }
     digests
+}
+
+/// The digest label's key of what is mounted at `target`.
+pub fn digest_key(target: &str) -> String {
+    format!("file.{}", target.trim_start_matches('/').replace('/', "."))
 }

@@ -7,14 +7,15 @@ use specs::{Text, hash, settings::SecretChange};
 use super::{draft::Draft, slots::number};
 use crate::{
     container::{
-        ContainerSpec, Namespace, VolumesFrom,
+        ContainerSpec, MountKind, Namespace, VolumesFrom,
         fields::{Comparison, FieldDifference, HashMatch, ImageKnown, Repair, differences},
         fold::fold,
+        from_service::digest_key,
     },
     desire::container_name,
     desired::DesiredService,
     drift::{Drift, DriftKind},
-    observed::ObservedContainer,
+    observed::{ObservedContainer, RunState},
 };
 
 /// How a container compares with its declaration.
@@ -136,6 +137,7 @@ pub(super) fn judge(draft: &Draft<'_>, service: &DesiredService, container: &Obs
         found.options.clone_from(&wanted.options);
     }
     let mut differences = differences(&folded, &have, known);
+    differences.retain(|difference| !is_same_file(difference, &spec, container));
     if stale.is_some() {
         // Said once, as what it is.
         let joined = ["network_mode", "ipc", "pid", "volumes_from"];
@@ -152,6 +154,17 @@ pub(super) fn judge(draft: &Draft<'_>, service: &DesiredService, container: &Obs
         stale,
         on_secret_change: secret_change(draft, service),
     }
+}
+
+/// Another generation's copy of a file with the same bytes: a container that runs need not be made anew for it. One that
+/// is stopped is: by its next start the old copy may be gone.
+fn is_same_file(difference: &FieldDifference, spec: &ContainerSpec, container: &ObservedContainer) -> bool {
+    let target = difference.field.strip_prefix("volumes.").and_then(|field| field.strip_suffix(".source"));
+    let Some(target) = target.filter(|_| container.state.status == RunState::Running) else { return false };
+    let key = digest_key(target);
+    let same =
+        spec.digests.get(&key).is_some_and(|digest| container.labels.digests.get(&key) == Some(digest));
+    same && spec.mounts.get(target).is_some_and(|mount| mount.kind == MountKind::Bind)
 }
 
 fn secret_change(draft: &Draft<'_>, service: &DesiredService) -> SecretChange {

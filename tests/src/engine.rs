@@ -1,0 +1,178 @@
+//! A Docker Engine of a test's own: where does it come from, and what is on it?
+
+use std::{
+    fs,
+    path::Path,
+    process::{Child, Command, Output, Stdio},
+    sync::atomic::{AtomicU32, Ordering},
+    thread::sleep,
+    time::{Duration, Instant},
+};
+
+use tempfile::TempDir;
+
+use crate::PATIENCE;
+
+/// How many Engines this process has started.
+static STARTED: AtomicU32 = AtomicU32::new(0);
+
+/// A Docker Engine of the test's own: its network, mounts and processes are in namespaces that die with it.
+#[derive(Debug)]
+pub struct Engine {
+    folder: TempDir,
+    daemon: Child,
+    cgroup: String,
+}
+
+/// What the Engine's namespaces look like: folders that real stacks bind are empty and its own, and the devices that they
+/// name are there (as copies of `/dev/null` where the machine has none).
+const NAMESPACE: &str = "set -e
+ip link set lo up
+mount --make-rshared /
+for d in /mnt /srv /opt /home /media; do mount -t tmpfs tmpfs $d; done
+mkdir dev; mount -t tmpfs tmpfs dev; cp -a /dev/. dev/ 2>/dev/null || true
+for d in pts shm mqueue; do [ ! -d /dev/$d ] || { mkdir -p dev/$d; mount --rbind /dev/$d dev/$d; }; done
+mkdir -p dev/dri dev/net dev/bus/usb
+[ -e dev/dri/renderD128 ] || mknod dev/dri/renderD128 c 1 3
+[ -e dev/net/tun ] || mknod dev/net/tun c 10 200
+mount --rbind dev /dev";
+
+impl Engine {
+    /// Starts `dockerd` from PATH, and puts the stand-in image on it, as `standin:1` and under `images`.
+    ///
+    /// # Panics
+    /// There is no `dockerd`, or it does not come up.
+    pub fn start(images: &[&str]) -> Self {
+        let folder = tempfile::Builder::new().prefix("compose-agent-").tempdir().expect("a folder");
+        let number = STARTED.fetch_add(1, Ordering::Relaxed);
+        let cgroup = format!("compose-agent-test-{}-{number}", std::process::id());
+        let script = format!("cd {}\n{NAMESPACE}\n", folder.path().display())
+            + &format!(
+                "exec dockerd --config-file $PWD/daemon.json --data-root $PWD/data --exec-root $PWD/exec --pidfile $PWD/pid --host unix://$PWD/docker.sock --cgroup-parent {cgroup} --log-level warn"
+            );
+        fs::write(folder.path().join("daemon.json"), "{}").expect("written");
+        let log = fs::File::create(folder.path().join("dockerd.log")).expect("a log");
+        let daemon = Command::new("unshare")
+            .args([
+                "--net",
+                "--mount",
+                "--pid",
+                "--fork",
+                "--kill-child",
+                "--mount-proc",
+                "sh",
+                "-c",
+                &script,
+            ])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .expect("unshare (Debian: apt-get install util-linux docker.io iproute2 iptables), as root");
+        let engine = Self { folder, daemon, cgroup };
+        let began = Instant::now();
+        while !engine.docker(&["version"]).status.success() {
+            let log = fs::read_to_string(engine.folder.path().join("dockerd.log")).unwrap_or_default();
+            assert!(
+                began.elapsed() < PATIENCE,
+                "no Engine: these tests need dockerd (Debian: apt-get install docker.io iproute2 iptables) and root.\n{log}"
+            );
+            sleep(Duration::from_millis(100));
+        }
+        engine.load(images);
+        engine
+    }
+
+    /// The folder for profiles and state; goes with the Engine.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// `DOCKER_HOST`.
+    pub fn host(&self) -> String {
+        format!("unix://{}", self.folder.path().join("docker.sock").display())
+    }
+
+    /// Runs the `docker` command on this Engine.
+    ///
+    /// # Panics
+    /// There is no `docker` command.
+    pub fn docker(&self, arguments: &[&str]) -> Output {
+        let command = Command::new("docker").env("DOCKER_HOST", self.host()).args(arguments).output();
+        command.expect("the docker command (Debian: apt-get install docker.io)")
+    }
+
+    /// What the `docker` command prints.
+    ///
+    /// # Panics
+    /// It failed.
+    pub fn docker_prints(&self, arguments: &[&str]) -> String {
+        let output = self.docker(arguments);
+        assert!(output.status.success(), "docker {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).trim().to_owned()
+    }
+
+    /// The id of the container with this name; empty where there is none.
+    pub fn id_of(&self, name: &str) -> String {
+        self.docker_prints(&["ps", "-aq", "--no-trunc", "--filter", &format!("name=^{name}$")])
+    }
+
+    /// Gives `image` a stand-in with a health check of its own.
+    ///
+    /// # Panics
+    /// It cannot be tagged.
+    pub fn tag_checked(&self, image: &str) {
+        self.docker_prints(&["tag", "standin:checked", image]);
+    }
+
+    fn load(&self, images: &[&str]) {
+        let root = self.folder.path().join("root");
+        fs::create_dir_all(root.join("bin")).expect("a folder");
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("standin/standin.c");
+        let built = Command::new("cc")
+            .args(["-static", "-O2", "-s", "-o"])
+            .arg(root.join("bin/sh"))
+            .arg(source)
+            .status();
+        assert!(built.expect("a C compiler").success(), "the stand-in does not build");
+        fs::create_dir_all(root.join("tmp")).expect("a folder");
+        std::os::unix::fs::symlink("bin/sh", root.join("dozzle")).expect("linked");
+        for name in ["standin", "curl", "wget", "pg_isready", "redis-cli", "stat"] {
+            std::os::unix::fs::symlink("sh", root.join("bin").join(name)).expect("linked");
+        }
+        let archive = self.folder.path().join("root.tar");
+        let packed = Command::new("tar").arg("-C").arg(&root).arg("-cf").arg(&archive).arg(".").status();
+        assert!(packed.expect("tar").success(), "the stand-in cannot be packed");
+        let archive = archive.display().to_string();
+        let settings = ["ENTRYPOINT [\"/bin/standin\"]", "ENV PATH=/bin"];
+        let [entrypoint, path] = settings.map(|setting| format!("--change={setting}"));
+        let check = "--change=HEALTHCHECK --interval=1s CMD [\"/bin/standin\"]";
+        self.docker_prints(&["import", &entrypoint, &path, &archive, "standin:1"]);
+        self.docker_prints(&["import", &entrypoint, &path, check, &archive, "standin:checked"]);
+        for image in images.iter().filter(|image| **image != "standin:1") {
+            self.docker_prints(&["tag", "standin:1", image]);
+        }
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        // Killing `unshare` kills the first process of the namespace, and with it everything in there.
+        let _ = self.daemon.kill();
+        let _ = self.daemon.wait();
+        for hierarchy in fs::read_dir("/sys/fs/cgroup").into_iter().flatten().flatten() {
+            remove_groups(&hierarchy.path().join(&self.cgroup));
+        }
+        remove_groups(&Path::new("/sys/fs/cgroup").join(&self.cgroup));
+    }
+}
+
+/// Removes an emptied control group and those in it.
+fn remove_groups(group: &Path) {
+    for below in fs::read_dir(group).into_iter().flatten().flatten() {
+        if below.path().is_dir() {
+            remove_groups(&below.path());
+        }
+    }
+    let _ = fs::remove_dir(group);
+}

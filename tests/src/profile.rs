@@ -1,0 +1,45 @@
+//! A system profile to switch: how does a generation come about?
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// A system profile: generations beside each other, and a link to one of them.
+#[derive(Debug)]
+pub struct Profile {
+    folder: PathBuf,
+}
+
+impl Profile {
+    /// An empty one below `folder`.
+    pub fn new(folder: &Path) -> Self {
+        Self { folder: folder.join("profile") }
+    }
+
+    /// The link.
+    pub fn link(&self) -> PathBuf {
+        self.folder.join("current-system")
+    }
+
+    /// Writes a file of a stack in a generation.
+    ///
+    /// # Panics
+    /// It cannot be written.
+    pub fn write(&self, generation: &str, stack: &str, file: &str, text: &str) {
+        let folder = self.folder.join(generation).join("etc/compose-agent").join(stack);
+        fs::create_dir_all(&folder).expect("a folder");
+        fs::write(folder.join(file), text).expect("written");
+    }
+
+    /// Switches to a generation, atomically.
+    ///
+    /// # Panics
+    /// It cannot be linked.
+    pub fn switch(&self, generation: &str) {
+        let next = self.folder.join("next");
+        let _ = fs::remove_file(&next);
+        std::os::unix::fs::symlink(self.folder.join(generation), &next).expect("linked");
+        fs::rename(next, self.link()).expect("switched");
+    }
+}

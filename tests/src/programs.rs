@@ -1,0 +1,144 @@
+//! The built programs: how are they run against a test's Engine?
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Child, Command, Output, Stdio},
+    sync::Once,
+    thread::sleep,
+    time::{Duration, Instant},
+};
+
+use serde_json::Value;
+
+use crate::{Engine, PATIENCE, Profile};
+
+/// The built programs, with folders of their own.
+#[derive(Debug)]
+pub struct Programs {
+    bin: PathBuf,
+    arguments: Vec<String>,
+    socket: String,
+    host: String,
+}
+
+impl Programs {
+    /// Builds the programs where that is due.
+    ///
+    /// # Panics
+    /// They do not build.
+    pub fn new(engine: &Engine, profile: &Profile) -> Self {
+        let bin = Self::built("agentctl").with_file_name("");
+        let at = |name: &str| engine.folder().join(name).display().to_string();
+        let socket = at("control.sock");
+        let arguments = [
+            ["--profile".to_owned(), profile.link().display().to_string()],
+            ["--runtime-dir".to_owned(), at("run")],
+            ["--state-dir".to_owned(), at("state")],
+            ["--host".to_owned(), "test".to_owned()],
+        ];
+        Self { bin, arguments: arguments.concat(), socket, host: engine.host() }
+    }
+
+    /// Where a program is, built where that is due.
+    ///
+    /// # Panics
+    /// It does not build.
+    pub fn built(program: &str) -> PathBuf {
+        static BUILD: Once = Once::new();
+        BUILD.call_once(|| {
+            let built = Command::new(env!("CARGO"))
+                .args(["build", "--quiet", "--package", "agent", "--bins"])
+                .status();
+            assert!(built.expect("cargo").success(), "the programs do not build");
+        });
+        let test = std::env::current_exe().expect("a path");
+        test.ancestors().nth(2).expect("target/debug").join(program)
+    }
+
+    /// The same with more arguments for the agent.
+    #[must_use]
+    pub fn with(mut self, more: &[&str]) -> Self {
+        self.arguments.extend(more.iter().map(|argument| (*argument).to_owned()));
+        self
+    }
+
+    /// The same, talking to another socket than the Engine's own.
+    #[must_use]
+    pub fn over(mut self, socket: &Path) -> Self {
+        self.host = format!("unix://{}", socket.display());
+        self
+    }
+
+    /// Runs `agentctl` with the daemon's socket.
+    ///
+    /// # Panics
+    /// It cannot be started.
+    pub fn agentctl(&self, arguments: &[&str]) -> Output {
+        let mut command = Command::new(self.bin.join("agentctl"));
+        command.args(["--socket", &self.socket]).args(arguments).output().expect("it runs")
+    }
+
+    fn agent(&self) -> Command {
+        let mut command = Command::new(self.bin.join("compose-agent"));
+        command.env("DOCKER_HOST", &self.host).args(&self.arguments);
+        command
+    }
+
+    /// One pass, until nothing is in flight: the exit status and what was said.
+    ///
+    /// # Panics
+    /// It cannot be started.
+    pub fn once(&self, more: &[&str]) -> (Option<i32>, String) {
+        let output = self.agent().args(["--once", "--timeout", "120s"]).args(more).output().expect("it runs");
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    }
+
+    /// The daemon; it ends when dropped.
+    ///
+    /// # Panics
+    /// It cannot be started.
+    pub fn daemon(&self, log: &Path) -> Daemon {
+        let log = fs::File::create(log).expect("a log");
+        let child = self.agent().args(["--socket", &self.socket]).stdout(Stdio::null()).stderr(log).spawn();
+        Daemon(child.expect("it runs"))
+    }
+
+    /// `agentctl status --json`.
+    pub fn status(&self) -> Value {
+        let output = Command::new(self.bin.join("agentctl"))
+            .args(["--socket", &self.socket, "status", "--json"])
+            .output();
+        output.ok().and_then(|output| serde_json::from_slice(&output.stdout).ok()).unwrap_or(Value::Null)
+    }
+
+    /// Waits until the host's phase is `phase` and `also` holds.
+    ///
+    /// # Panics
+    /// It does not within [`PATIENCE`].
+    pub fn wait_for(&self, phase: &str, also: impl Fn() -> bool) {
+        let began = Instant::now();
+        while self.status()["phase"] != phase || !also() {
+            assert!(began.elapsed() < PATIENCE, "not {phase}: {:#}", self.status());
+            sleep(Duration::from_millis(100));
+        }
+    }
+}
+
+/// A running daemon.
+#[derive(Debug)]
+pub struct Daemon(Child);
+
+impl Daemon {
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.0.id()
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
