@@ -17,11 +17,12 @@ mod shamir;
 mod time;
 pub(super) mod tree;
 mod walk;
+mod yaml;
 
 use zeroize::Zeroizing;
 
 use self::{json::Numbers, metadata::Metadata, tree::Tree};
-use super::{Format, Identities, Kind, Plaintext, ProgramCall, SecretError};
+use super::{Format, Identities, Kind, Plaintext, SecretError};
 
 /// Decrypts a whole sops file.
 pub(super) fn decrypt(
@@ -40,7 +41,7 @@ pub(super) fn decrypt(
         Metadata::take_from(format, &mut tree)?;
         walk::decrypt(format, &mut tree, &metadata, &key)?;
     }
-    let plain = emit(format, &tree)?;
+    let plain = emit(format, &tree, &metadata.version)?;
     let structured = format != Format::Binary;
     Ok(Plaintext::of_tree(Kind::Sops(format), plain, structured.then_some(tree), opened_by))
 }
@@ -54,7 +55,7 @@ pub(super) fn load(format: Format, bytes: &[u8]) -> Result<(Tree, Metadata), Sec
 
 /// Reads what the `sops` program decrypted, so that single keys can be asked for; a binary file has none.
 pub(super) fn load_plain(format: Format, bytes: &[u8]) -> Result<Option<Tree>, SecretError> {
-    if matches!(format, Format::Binary | Format::Yaml) {
+    if format == Format::Binary {
         return Ok(None);
     }
     parse(format, text(format, bytes)?).map(Some)
@@ -71,24 +72,16 @@ fn parse(format: Format, text: &str) -> Result<Tree, SecretError> {
         Format::Dotenv => dotenv::parse(text),
         Format::Ini => ini::parse(text),
         Format::Json | Format::Binary => json::parse(format, text, Numbers::Exact),
-        // The `sops` program can.
-        Format::Yaml => Err(SecretError::Unsupported {
-            what: "sops yaml files without the sops program".to_owned(),
-            call: Some(ProgramCall::new(format)),
-        }),
+        Format::Yaml => yaml::parse(text),
     }
 }
 
-fn emit(format: Format, tree: &Tree) -> Result<Zeroizing<Vec<u8>>, SecretError> {
+fn emit(format: Format, tree: &Tree, version: &str) -> Result<Zeroizing<Vec<u8>>, SecretError> {
     match format {
         Format::Dotenv => Ok(dotenv::emit(tree)),
         Format::Ini => ini::emit(tree),
         Format::Json => Ok(json::emit(tree)),
         Format::Binary => json::emit_binary(tree),
-        // The `sops` program can.
-        Format::Yaml => Err(SecretError::Unsupported {
-            what: "sops yaml files without the sops program".to_owned(),
-            call: Some(ProgramCall::new(format)),
-        }),
+        Format::Yaml => Ok(yaml::emit(tree, yaml::keeps_inline(version))),
     }
 }

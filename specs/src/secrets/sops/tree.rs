@@ -20,7 +20,6 @@ pub(crate) enum Entry {
 
 /// One line of a list.
 pub(crate) enum Item {
-    #[expect(dead_code, reason = "only YAML has comments in lists, and it is not read yet")]
     Comment(Comment),
     Value(Value),
 }
@@ -29,7 +28,6 @@ pub(crate) struct Comment {
     /// Without the comment character.
     pub(crate) text: Secret,
     /// Written behind a value rather than above it.
-    #[expect(dead_code, reason = "only YAML has such comments, and it is not read yet")]
     pub(crate) inline: bool,
 }
 

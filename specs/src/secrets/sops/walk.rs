@@ -98,13 +98,30 @@ impl Walk<'_> {
                 Item::Comment(comment) => self.comment(comment)?,
                 // An item is bound to its list's path, without an index.
                 Item::Value(value) => {
-                    self.value(value)?;
+                    match self.comment_as_item(value)? {
+                        Some(text) => *item = Item::Comment(Comment { text, inline: false }),
+                        None => self.value(value)?,
+                    }
                     self.forget_comments();
                 }
             }
         }
         self.comments.pop();
         Ok(())
+    }
+
+    /// In a list sops writes an encrypted comment as if it were an item; it is in no MAC, like every comment.
+    fn comment_as_item(&self, value: &Value) -> Result<Option<Zeroizing<String>>, SecretError> {
+        let Value::Text(text) = value else { return Ok(None) };
+        match Encrypted::parse(text).filter(|encrypted| encrypted.kind == "comment") {
+            Some(encrypted) if self.metadata.rule.encrypts(&self.path, &self.comments, false) => {
+                let opened = self.cipher.open(&encrypted, &self.bound_to());
+                opened
+                    .map(|bytes| Some(text_of(&bytes)))
+                    .ok_or_else(|| self.tampered("a comment does not verify"))
+            }
+            _ => Ok(None),
+        }
     }
 
     fn forget_comments(&mut self) {
@@ -208,11 +225,11 @@ fn text_of(bytes: &[u8]) -> Zeroizing<String> {
 fn typed(kind: &str, mut bytes: Zeroizing<Vec<u8>>) -> Option<Value> {
     let text = str::from_utf8(&bytes);
     Some(match (kind, text) {
-        ("str" | "bytes" | "comment", Ok(_)) => {
+        ("str" | "bytes", Ok(_)) => {
             // Valid by the check above, and moved rather than copied.
             Value::Text(Zeroizing::new(String::from_utf8(std::mem::take(&mut *bytes)).ok()?))
         }
-        ("str" | "bytes" | "comment", Err(_)) => Value::Bytes(bytes),
+        ("str" | "bytes", Err(_)) => Value::Bytes(bytes),
         ("int", Ok(text)) => Value::Int(text.strip_prefix('+').unwrap_or(text).parse().ok()?),
         ("float", Ok(text)) => Value::Float(number::parse(text)?),
         ("bool", Ok("1" | "t" | "T" | "true" | "TRUE" | "True")) => Value::Bool(true),
