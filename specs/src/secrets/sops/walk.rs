@@ -27,6 +27,8 @@ struct Walk<'a> {
     hash: Sha512,
     path: Vec<String>,
     comments: Comments,
+    /// Encrypted comments that do not open where they stand, and where that is.
+    strays: Vec<(String, String)>,
 }
 
 /// Decrypts the whole tree in place, and verifies it.
@@ -43,10 +45,12 @@ pub(super) fn decrypt(
     if metadata.mac_only_encrypted {
         hash.update(ONLY_ENCRYPTED);
     }
-    let mut walk = Walk { format, metadata, cipher, hash, path: Vec::new(), comments: Vec::new() };
+    let (path, comments, strays) = (Vec::new(), Vec::new(), Vec::new());
+    let mut walk = Walk { format, metadata, cipher, hash, path, comments, strays };
     for document in &mut tree.documents {
         walk.map(document)?;
     }
+    walk.check_strays(tree)?;
     walk.verify()
 }
 
@@ -95,7 +99,15 @@ impl Walk<'_> {
         self.enter()?;
         for item in items {
             match item {
-                Item::Comment(comment) => self.comment(comment)?,
+                Item::Comment(comment) => {
+                    self.comment(comment)?;
+                    // An empty one among encrypted ones comes back as an empty item: sops loses its kind.
+                    if comment.text.is_empty()
+                        && self.metadata.rule.encrypts(&self.path, &self.comments, true)
+                    {
+                        *item = Item::Value(Value::text(""));
+                    }
+                }
                 // An item is bound to its list's path, without an index.
                 Item::Value(value) => {
                     match self.comment_as_item(value)? {
@@ -150,9 +162,9 @@ impl Walk<'_> {
         match opened.map(|bytes| text_of(&bytes)) {
             Some(text) => comment.text = text,
             // Comments are not in the MAC. Older versions left them in the open, so that a readable one is kept;
-            // but one that was encrypted and does not open was changed, and sops would print it with a warning.
+            // but one that was encrypted and opens nowhere was changed, though sops would print it with a warning.
             None if resembles_encrypted(&comment.text) => {
-                return Err(self.tampered("a comment does not verify"));
+                self.strays.push((comment.text.to_string(), self.place()));
             }
             None => {}
         }
@@ -193,13 +205,34 @@ impl Walk<'_> {
         typed(encrypted.kind, plain).ok_or_else(|| self.tampered("its type does not fit it"))
     }
 
+    fn place(&self) -> String {
+        if self.path.is_empty() { "the top level".to_owned() } else { format!("`{}`", self.path.join("/")) }
+    }
+
     fn tampered(&self, what: &str) -> SecretError {
-        let place = if self.path.is_empty() {
-            "the top level".to_owned()
-        } else {
-            format!("`{}`", self.path.join("/"))
+        let what = format!("{}: {what}", self.place());
+        SecretError::Tampered { kind: Kind::Sops(self.format), what }
+    }
+
+    /// When sops writes a YAML file, its library may put a comment where, read again, it belongs to another collection.
+    /// sops then shows its ciphertext, and so does this; one that opens in no collection of the file was changed.
+    fn check_strays(&self, tree: &Tree) -> Result<(), SecretError> {
+        if self.strays.is_empty() {
+            return Ok(());
+        }
+        let mut places = vec![":".to_owned()];
+        tree.documents.iter().for_each(|entries| places_in_map(entries, "", &mut places));
+        let genuine = |text: &str| {
+            Encrypted::parse(text)
+                .is_some_and(|value| places.iter().any(|place| self.cipher.open(&value, place).is_some()))
         };
-        SecretError::Tampered { kind: Kind::Sops(self.format), what: format!("{place}: {what}") }
+        match self.strays.iter().find(|(text, _)| !genuine(text)) {
+            None => Ok(()),
+            Some((_, place)) => Err(SecretError::Tampered {
+                kind: Kind::Sops(self.format),
+                what: format!("{place}: a comment does not verify"),
+            }),
+        }
     }
 
     fn hash_leaf(&mut self, value: &Value) {
@@ -212,6 +245,33 @@ impl Walk<'_> {
             Value::Bytes(bytes) => self.hash.update(bytes.as_slice()),
             Value::Null | Value::List(_) | Value::Map(_) => {}
         }
+    }
+}
+
+/// What values and comments below each mapping are bound to.
+fn places_in_map(entries: &[Entry], above: &str, places: &mut Vec<String>) {
+    for entry in entries {
+        if let Entry::Pair(key, value) = entry {
+            places_in(value, &format!("{above}{key}:"), places);
+        }
+    }
+}
+
+fn places_in(value: &Value, at: &str, places: &mut Vec<String>) {
+    match value {
+        Value::Map(entries) => {
+            places.push(at.to_owned());
+            places_in_map(entries, at, places);
+        }
+        Value::List(items) => {
+            places.push(at.to_owned());
+            for item in items {
+                if let Item::Value(value) = item {
+                    places_in(value, at, places);
+                }
+            }
+        }
+        _ => {}
     }
 }
 

@@ -156,9 +156,7 @@ impl Run {
     }
 
     fn dedents(&self, scanner: &Scanner<'_>) -> bool {
-        !self.text.is_empty()
-            && self.column < scanner.block_column() + 1
-            && self.column != self.start.column
+        !self.text.is_empty() && self.column < scanner.block_column() + 1 && self.column != self.start.column
     }
 
     fn foot(&mut self, scanner: &mut Scanner<'_>, ahead: usize) {

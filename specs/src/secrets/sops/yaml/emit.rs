@@ -410,7 +410,11 @@ impl Emitter {
             (true, Some(before)) if is_break(before) => self.indicator("+", false, false, false),
             (true, Some(_)) => {}
         }
-        if self.notes.line.is_empty() { self.put_break() } else { self.write_line_comment() }
+        if self.notes.line.is_empty() {
+            self.put_break();
+        } else {
+            self.write_line_comment();
+        }
         self.whitespace = true;
         let mut after_break = true;
         for char in text.chars() {

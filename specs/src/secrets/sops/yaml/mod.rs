@@ -129,11 +129,8 @@ fn key_of(node: &Node) -> Result<String, SecretError> {
 /// `handled`: the node's comments stand in the collection around it already.
 fn value_of(node: &Node, handled: bool) -> Result<Value, SecretError> {
     match &node.shape {
-        Shape::Scalar { text, style, tag } => {
-            resolve::scalar(text, *style == Style::Plain, tag.as_deref()).ok_or_else(|| {
-                malformed(node.line, "a value does not fit its type, or is too large for any")
-            })
-        }
+        Shape::Scalar { text, style, tag } => resolve::scalar(text, *style == Style::Plain, tag.as_deref())
+            .ok_or_else(|| malformed(node.line, "a value does not fit its type, or is too large for any")),
         Shape::List(nodes) => {
             let mut items = Vec::new();
             let add = |items: &mut Vec<Item>, lines: &str, inline| {

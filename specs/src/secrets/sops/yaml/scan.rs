@@ -210,7 +210,7 @@ impl<'t> Scanner<'t> {
 
     fn fetch(&mut self) -> Result<(), Failure> {
         let scanned_from = self.mark;
-        self.to_next_token()?;
+        self.skip_to_next_token()?;
         self.unroll(column_of(self.mark), scanned_from);
         let (char, next) = (self.peek(0), self.peek(1));
         if char == '\0' {
@@ -305,7 +305,7 @@ impl<'t> Scanner<'t> {
     fn tag(&mut self) {
         let start = self.mark;
         let mut tag = String::new();
-        while !is_blank_or_end(self.peek(0)) && !(self.flow_level > 0 && self.peek(0) == ',') {
+        while !(is_blank_or_end(self.peek(0)) || self.flow_level > 0 && self.peek(0) == ',') {
             self.read(&mut tag);
         }
         self.push(Kind::Tag(tag), start);
@@ -469,7 +469,7 @@ impl<'t> Scanner<'t> {
     }
 
     /// Eats blanks, breaks and comments.
-    fn to_next_token(&mut self) -> Result<(), Failure> {
+    fn skip_to_next_token(&mut self) -> Result<(), Failure> {
         let scanned_from = self.mark;
         loop {
             if self.mark.column == 0 && self.peek(0) == '\u{feff}' {

@@ -33,7 +33,9 @@ impl Facts {
             let before_blank = next.is_none_or(is_blank);
             indicators |= match char {
                 '#' => at == 0 || after_white,
-                ',' | '[' | ']' | '{' | '}' | '&' | '*' | '!' | '|' | '>' | '\'' | '"' | '%' | '@' | '`' => at == 0,
+                ',' | '[' | ']' | '{' | '}' | '&' | '*' | '!' | '|' | '>' | '\'' | '"' | '%' | '@' | '`' => {
+                    at == 0
+                }
                 '?' | '-' => at == 0 && before_blank,
                 ':' => before_blank,
                 _ => false,
