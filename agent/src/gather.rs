@@ -184,7 +184,7 @@ mod tests {
 
     fn source(folder: &Path) -> Source {
         Source {
-            generation: "g".into(),
+            generation: folder.to_string_lossy().as_ref().into(),
             folder: folder.to_owned(),
             profile: folder.to_owned(),
             age_keys: Vec::new(),
@@ -200,8 +200,8 @@ mod tests {
             .expect("written");
         let want = gather(source(folder.path()));
         assert_eq!(want.project.as_ref().expect("it loads").services["web"].image, "x:1");
-        assert!(want.is_current(&"g".into(), folder.path()));
-        assert!(!want.is_current(&"h".into(), folder.path()));
+        assert!(want.is_current(&want.generation, folder.path()));
+        assert!(!want.is_current(&"another".into(), folder.path()));
         fs::write(folder.path().join(".env"), "TAG=2\n").expect("written");
         assert!(!want.is_current(&"g".into(), folder.path()), "a file that was looked for has appeared");
         let want = gather(source(folder.path()));

@@ -79,6 +79,7 @@ impl Engine {
             );
             sleep(Duration::from_millis(100));
         }
+        eprintln!("Engine {}", engine.docker_prints(&["version", "--format", "{{.Server.Version}}"]));
         engine.load(images);
         engine
     }
