@@ -47,13 +47,15 @@ impl Programs {
     pub fn built(program: &str) -> PathBuf {
         static BUILD: Once = Once::new();
         BUILD.call_once(|| {
-            let built = Command::new(env!("CARGO"))
-                .args(["build", "--quiet", "--package", "agent", "--bins"])
-                .status();
-            assert!(built.expect("cargo").success(), "the programs do not build");
+            let mut command = Command::new(env!("CARGO"));
+            command.args(["build", "--quiet", "--package", "agent", "--bins"]);
+            if !cfg!(debug_assertions) {
+                command.arg("--release");
+            }
+            assert!(command.status().expect("cargo").success(), "the programs do not build");
         });
         let test = std::env::current_exe().expect("a path");
-        test.ancestors().nth(2).expect("target/debug").join(program)
+        test.ancestors().nth(2).expect("target/debug or target/release").join(program)
     }
 
     /// The same with more arguments for the agent.
@@ -90,8 +92,16 @@ impl Programs {
     /// # Panics
     /// It cannot be started.
     pub fn once(&self, more: &[&str]) -> (Option<i32>, String) {
-        let output = self.agent().args(["--once", "--timeout", "120s"]).args(more).output().expect("it runs");
+        let output = self.once_command().args(more).output().expect("it runs");
         (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    }
+
+    /// The command for one pass.
+    #[must_use]
+    pub fn once_command(&self) -> Command {
+        let mut command = self.agent();
+        command.args(["--once", "--timeout", "120s"]);
+        command
     }
 
     /// The daemon; it ends when dropped.
