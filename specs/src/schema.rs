@@ -3,7 +3,10 @@
 //! The schema (`schema/compose-spec.json`, Apache-2.0, compose-spec/compose-go v2.9.1) is data; this file walks it with
 //! exactly the keywords that it uses, so that every error has its place, its expectation and a hint.
 
-use std::sync::LazyLock;
+use std::{
+    collections::BTreeMap,
+    sync::{LazyLock, Mutex, PoisonError},
+};
 
 use regex::Regex;
 use serde_json::{Map as Object, Value as Json};
@@ -207,8 +210,20 @@ fn matches(pattern: &str, text: &str) -> bool {
             !text.is_empty()
                 && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
         }
-        _ => Regex::new(pattern).is_ok_and(|pattern| pattern.is_match(text)),
+        _ => compiled(pattern).is_some_and(|pattern| pattern.is_match(text)),
     }
+}
+
+/// A pattern's regular expression, made once: making it costs more than loading the rest of a small file.
+fn compiled(pattern: &str) -> Option<Regex> {
+    static MADE: Mutex<BTreeMap<String, Regex>> = Mutex::new(BTreeMap::new());
+    let mut made = MADE.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(known) = made.get(pattern) {
+        return Some(known.clone());
+    }
+    let new = Regex::new(pattern).ok()?;
+    made.insert(pattern.to_owned(), new.clone());
+    Some(new)
 }
 
 /// Levenshtein's distance, for "did you mean".

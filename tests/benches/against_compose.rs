@@ -3,7 +3,12 @@
 //! `cargo bench -p tests`, as root; `docker-compose` is looked for in `$COMPOSE_AGENT_PEERS/bin`, then on PATH. Without it
 //! the agent is held against the bare Engine API only, and the table says so.
 
-#![expect(clippy::expect_used, clippy::unwrap_used, clippy::print_stdout, reason = "a program for the terminal")]
+#![expect(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a program for the terminal"
+)]
 
 use std::{
     fs,
@@ -72,9 +77,14 @@ fn run(command: &mut Command) -> Cost {
 fn spec(number: usize) -> String {
     let service = |service: usize| {
         let depends = if service == 0 { String::new() } else { "    depends_on: [s0]\n".to_owned() };
-        format!("  s{service}:\n    image: standin:1\n    restart: unless-stopped\n    environment: {{A: 'one', B: 'two'}}\n    volumes: ['data:/data']\n{depends}")
+        format!(
+            "  s{service}:\n    image: standin:1\n    restart: unless-stopped\n    environment: {{A: 'one', B: 'two'}}\n    volumes: ['data:/data']\n{depends}"
+        )
     };
-    format!("name: stack{number}\nservices:\n{}volumes: {{data: {{}}}}\n", (0..SERVICES).map(service).collect::<String>())
+    format!(
+        "name: stack{number}\nservices:\n{}volumes: {{data: {{}}}}\n",
+        (0..SERVICES).map(service).collect::<String>()
+    )
 }
 
 fn clear(engine: &Engine) {
@@ -162,13 +172,22 @@ fn main() {
     thread::sleep(Duration::from_secs(5));
     let ticks = || {
         let stat = fs::read_to_string(format!("/proc/{}/stat", daemon.pid())).unwrap();
-        let fields: Vec<u64> =
-            stat.rsplit(')').next().unwrap().split_whitespace().filter_map(|field| field.parse().ok()).collect();
+        let fields: Vec<u64> = stat
+            .rsplit(')')
+            .next()
+            .unwrap()
+            .split_whitespace()
+            .filter_map(|field| field.parse().ok())
+            .collect();
         fields[10] + fields[11]
     };
     let (before, resident) = (ticks(), memory(daemon.pid(), "VmRSS"));
     thread::sleep(Duration::from_secs(30));
-    println!("idle daemon: {:.1} MiB resident, {} ms of CPU in 30 s", resident as f64 / 1024.0, (ticks() - before) * 10);
+    println!(
+        "idle daemon: {:.1} MiB resident, {} ms of CPU in 30 s",
+        resident as f64 / 1024.0,
+        (ticks() - before) * 10
+    );
     drop(daemon);
     clear(&engine);
     let floor = bare(&engine.folder().join("docker.sock"));
