@@ -16,7 +16,7 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use crate::{
     clock, declared::Declared, eyes::Eyes, gather::Want, history::History, memory::MemoryFile,
-    options::Options, store::Store, triggers::Trigger,
+    options::Options, store::Store, tidy::Readings, triggers::Trigger,
 };
 
 /// Everything that the daemon's tasks share. They all run on one thread; nothing is borrowed across a wait.
@@ -39,6 +39,8 @@ pub struct Agent {
     pub owned: RefCell<BTreeMap<StackName, ProjectName>>,
     /// The Engine, as seen by every pass.
     pub eyes: Eyes,
+    /// How many specs are being read.
+    pub readings: Readings,
     /// An operator has confirmed that the profile means to declare no stack.
     empty_confirmed: Cell<bool>,
     triggers: UnboundedSender<Trigger>,
@@ -72,6 +74,7 @@ impl Agent {
             declared: RefCell::default(),
             wants: RefCell::default(),
             owned: RefCell::default(),
+            readings: Readings::default(),
             empty_confirmed: Cell::new(false),
             triggers,
         })

@@ -14,9 +14,11 @@ use std::{
 
 use specs::{
     Content, FileKind, ReadText,
-    secrets::{self, Identities, Plaintext},
+    secrets::{self, Identities, Plaintext, SecretError},
 };
 use zeroize::Zeroizing;
+
+use crate::sops_program::{self, ProgramError};
 
 /// What the file system says of a path: equal means that the content is the same, too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,6 +52,27 @@ impl Identity {
         (self.device, self.inode)
     }
 }
+
+/// A file that gave no plaintext; says what can be done about it, too.
+#[derive(Debug)]
+struct Locked {
+    error: SecretError,
+    program: Option<ProgramError>,
+}
+
+impl std::fmt::Display for Locked {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.error)?;
+        match &self.program {
+            None | Some(ProgramError::Absent) => {}
+            Some(ProgramError::Run(cause)) => write!(f, "; cannot run `sops`: {cause}")?,
+            Some(program) => write!(f, "; {program}")?,
+        }
+        write!(f, "; {}", self.error.hint())
+    }
+}
+
+impl std::error::Error for Locked {}
 
 /// Paths that were looked at, and what was there.
 pub type Seen = BTreeMap<PathBuf, Option<Identity>>;
@@ -101,8 +124,15 @@ impl<'a> Decrypting<'a> {
 
     fn open(&self, bytes: &[u8]) -> io::Result<Option<Plaintext>> {
         let Some(kind) = secrets::detect(bytes) else { return Ok(None) };
-        let opened = secrets::decrypt_as(kind, bytes, self.identities);
-        opened.map(Some).map_err(|error| io::Error::new(io::ErrorKind::PermissionDenied, error))
+        let locked = match secrets::decrypt_as(kind, bytes, self.identities) {
+            Ok(plaintext) => return Ok(Some(plaintext)),
+            Err(error) => match error.program().map(|call| sops_program::run(call, bytes)) {
+                Some(Ok(plaintext)) => return Ok(Some(plaintext)),
+                Some(Err(program)) => Locked { error, program: Some(program) },
+                None => Locked { error, program: None },
+            },
+        };
+        Err(io::Error::new(io::ErrorKind::PermissionDenied, locked))
     }
 }
 

@@ -14,16 +14,17 @@ use plan::{
     desired::Inputs,
     ids::{Generation, ProjectName},
 };
-use specs::{
-    LoadRequest, Loaded, Problem, Severity, Sources, disk::Disk, doc, load, model::Project,
-    secrets::Identities,
+use specs::{LoadRequest, Loaded, Problem, Severity, Sources, disk::Disk, doc, load, model::Project};
+use systemd::{
+    keys::Places,
+    runtime_dir::{Medium, digest_key},
 };
-use zeroize::Zeroizing;
 
 use crate::{
     decrypt::{Decrypting, Seen, unchanged},
+    identities::{self, Found},
     inputs::Look,
-    placing,
+    placing::Placing,
     rooted::Rooted,
 };
 
@@ -49,7 +50,10 @@ pub struct Want {
 impl Want {
     /// Whether reading again would give the same.
     pub fn is_current(&self, generation: &Generation, folder: &Path) -> bool {
-        self.generation == *generation && self.folder == folder && unchanged(&self.seen)
+        self.generation == *generation
+            && self.folder == folder
+            && unchanged(&self.seen)
+            && self.inputs.all_placed().all(|file| file.path.exists())
     }
 
     /// The project's name, where it loaded.
@@ -67,10 +71,12 @@ pub struct Source {
     pub folder: PathBuf,
     /// The profile's path, under which it is known.
     pub profile: PathBuf,
-    /// Files with age identities.
-    pub age_keys: Vec<PathBuf>,
+    /// Where identities are.
+    pub keys: Places,
     /// Where plaintext files go.
     pub runtime_dir: PathBuf,
+    /// On what they may lie.
+    pub medium: Medium,
     /// Where the digest key is.
     pub state_dir: PathBuf,
 }
@@ -79,13 +85,13 @@ pub struct Source {
 ///
 /// The daemon's own environment is not looked at: what a spec means must not depend on who started the agent.
 pub fn gather(source: Source) -> Want {
-    let (identities, troubles) = identities(&source.age_keys);
+    let Found { identities, troubles, looked_at } = identities::load(&source.keys);
     let root = PathBuf::from(source.generation.as_str());
     let known_as = source.folder.strip_prefix(&root).map(|below| source.profile.join(below));
     let working_directory = known_as.unwrap_or_else(|_| source.folder.clone());
     let rooted = Rooted { inner: &Disk, profile: source.profile.clone(), root };
     let reader = Decrypting::new(&rooted, &identities);
-    for key in &source.age_keys {
+    for key in &looked_at {
         reader.look(key);
     }
     let request = LoadRequest { working_directory, ..LoadRequest::default() };
@@ -116,10 +122,12 @@ pub fn gather(source: Source) -> Want {
 
 /// What the project's files are; encrypted ones are placed as plaintext.
 fn look(source: &Source, reader: &Decrypting<'_>, project: &Project) -> Result<Inputs, Vec<String>> {
-    let key = placing::digest_key(&source.state_dir).map_err(|error| {
-        vec![format!("cannot use the digest key in {}: {error}", source.state_dir.display())]
+    let key = digest_key(&source.state_dir).map_err(|error| {
+        let cause = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
+        vec![format!("cannot use the digest key: {error}: {cause}")]
     })?;
-    let place = |declared: &Path, bytes: &[u8]| placing::place(&source.runtime_dir, &key, declared, bytes);
+    let placing = Placing::new(&source.runtime_dir, source.medium);
+    let place = |declared: &Path, bytes: &[u8], owner, how| placing.place(declared, bytes, owner, how);
     let declared_below =
         vec![source.profile.clone(), source.folder.clone(), PathBuf::from(source.generation.as_str())];
     Look { reader, key: &key, declared_below, place: &place }.inputs_of(project)
@@ -149,20 +157,6 @@ fn places_of(loaded: &Loaded) -> BTreeMap<String, String> {
         .collect()
 }
 
-/// The identities of these files. One that cannot be used is said only where something could not be opened.
-fn identities(files: &[PathBuf]) -> (Identities, Vec<String>) {
-    let mut identities = Identities::new();
-    let mut troubles = Vec::new();
-    for file in files {
-        let label = file.display().to_string();
-        match fs::read(file).map(Zeroizing::new) {
-            Ok(bytes) => troubles.extend(identities.add(&label, &bytes).err().map(|error| error.to_string())),
-            Err(error) => troubles.push(format!("cannot read the identity file {label}: {error}")),
-        }
-    }
-    (identities, troubles)
-}
-
 /// A problem in one line.
 fn line(problem: &Problem, sources: &Sources) -> String {
     let place = problem.at.map_or_else(String::new, |at| format!("{}: ", sources.place(at)));
@@ -186,9 +180,10 @@ mod tests {
         Source {
             generation: folder.to_string_lossy().as_ref().into(),
             folder: folder.to_owned(),
-            profile: folder.to_owned(),
-            age_keys: Vec::new(),
+            profile: folder.join("profile"),
+            keys: Places::default(),
             runtime_dir: folder.join("run"),
+            medium: Medium::Any,
             state_dir: folder.to_owned(),
         }
     }
@@ -212,7 +207,10 @@ mod tests {
     fn what_does_not_load_says_where_and_an_unusable_identity_is_named() {
         let folder = tempfile::tempdir().expect("a folder");
         fs::write(folder.path().join("compose.yaml"), "services:\n  web: 7\n").expect("written");
-        let want = gather(Source { age_keys: vec!["/nowhere/key".into()], ..source(folder.path()) });
+        let want = gather(Source {
+            keys: Places { given: vec!["/nowhere/key".into()], ..Places::default() },
+            ..source(folder.path())
+        });
         let error = want.project.expect_err("it does not load");
         assert!(error.contains("compose.yaml:2") && error.contains("/nowhere/key"), "{error}");
     }

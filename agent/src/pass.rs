@@ -21,6 +21,7 @@ use plan::{
     step::{Outcome, Plan},
 };
 use specs::model::Project;
+use systemd::runtime_dir::Medium;
 use tokio::{
     task::spawn_blocking,
     time::{Instant, timeout},
@@ -30,9 +31,11 @@ use crate::{
     clock,
     daemon::{Agent, unknown},
     gather::{Source, Want, gather},
+    identities,
     report::report,
     rounds::Rounds,
     scheduler::Due,
+    tidy::{bound, tidy},
     triggers::Trigger,
 };
 
@@ -132,6 +135,9 @@ impl Agent {
             account(&desired, &observed, &memory, (&plan, &outcomes), clock::now());
         self.remember(stack, |memory| *memory = remembered);
         report(self, &said);
+        if plan.steps.is_empty() {
+            self.tidy(&observed);
+        }
         let wake = wake(&plan, &outcomes, &status);
         self.conclude(StackStatus { notes: want.notes.clone(), ..status });
         wake
@@ -164,9 +170,20 @@ impl Agent {
             .collect();
         report(self, &said);
         let reason = guard.unwrap_or_else(|| "it is not declared any more and is brought down".to_owned());
+        if plan.steps.is_empty() {
+            self.tidy(&observed);
+        }
         let phase = if plan.steps.is_empty() { Phase::Waiting } else { Phase::Working };
         self.conclude(StackStatus { phase, last_pass: Some(clock::now()), ..unknown(stack, &reason) });
         Some(if plan.steps.is_empty() { Duration::from_secs(60) } else { AGAIN })
+    }
+
+    /// Removes plaintext that nothing uses.
+    fn tidy(&self, observed: &Observed) {
+        if self.readings.are_over() {
+            let wants = self.wants.borrow();
+            tidy(&self.options.runtime_dir, Medium::Memory, wants.values(), bound(observed));
+        }
     }
 
     /// Does the steps. A snapshot that another stack's pass took meanwhile shows half of them, and counts no more.
@@ -241,18 +258,21 @@ impl Agent {
             generation,
             folder,
             profile: self.options.profile.clone(),
-            age_keys: self.options.age_key.clone(),
+            keys: identities::places(&self.options.age_key),
             runtime_dir: self.options.runtime_dir.clone(),
+            medium: Medium::Memory,
             state_dir: self.options.state_dir.clone(),
         };
+        let begun = self.readings.begin();
         let reading = spawn_blocking(move || {
-            match known.filter(|known| known.is_current(&source.generation, &source.folder)) {
+            let want = match known.filter(|known| known.is_current(&source.generation, &source.folder)) {
                 Some(known) => known,
                 None => gather(source),
-            }
+            };
+            (want, begun)
         });
-        let want = match timeout(PATIENCE, reading).await {
-            Ok(Ok(want)) => want,
+        let (want, _begun) = match timeout(PATIENCE, reading).await {
+            Ok(Ok(read)) => read,
             Ok(Err(error)) => return Err(format!("internal error while reading the spec: {error}")),
             Err(_) => return Err(format!("the spec could not be read within {} s", PATIENCE.as_secs())),
         };

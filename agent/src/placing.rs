@@ -1,95 +1,97 @@
-//! Where does plaintext go that a container must see as a file, and with which key are digests of it made?
+//! Where does plaintext go that a container must see as a file?
+//!
+//! Onto the agent's memory file system, which is looked for only when a stack has such a file: a host without one runs
+//! everything else. A name stays while the content changes, so that what a container has bound can be told from its path.
 
 use std::{
-    fs::{self, DirBuilder, OpenOptions},
-    io::{self, Read as _, Write as _},
-    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
+    cell::OnceCell,
+    io,
     path::{Path, PathBuf},
-    sync::atomic::{AtomicU64, Ordering},
 };
 
+use plan::desired::FileOwner;
 use specs::secrets::keyed_digest;
+use systemd::runtime_dir::{Medium, Owner, PlaintextDir, Replace};
 
-/// The host's digest key: 32 random bytes, made once, readable by the agent alone.
-///
-/// # Errors
-/// The state folder cannot be used.
-pub fn digest_key(state_dir: &Path) -> io::Result<[u8; 32]> {
-    let path = state_dir.join("digest.key");
-    let mut key = [0_u8; 32];
-    match fs::File::open(&path) {
-        Ok(mut file) => file.read_exact(&mut key)?,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            fs::File::open("/dev/urandom")?.read_exact(&mut key)?;
-            let new = state_dir.join(format!(".digest.key.{}", unique()));
-            write(&new, &key)?;
-            // Where another has just made one, that one counts: linking never replaces.
-            let linked = fs::hard_link(&new, &path);
-            fs::remove_file(&new)?;
-            match linked {
-                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
-                _ => fs::File::open(&path)?.read_exact(&mut key)?,
+/// Compose Specification, "secrets", long syntax: readable by all. The folder around it is the agent's alone, so that
+/// "all" are those in the container.
+const MODE: u32 = 0o444;
+
+/// Places plaintext files.
+#[derive(Debug)]
+pub struct Placing {
+    runtime_dir: PathBuf,
+    medium: Medium,
+    folder: OnceCell<PlaintextDir>,
+}
+
+impl Placing {
+    /// Below this folder.
+    pub fn new(runtime_dir: &Path, medium: Medium) -> Self {
+        Self { runtime_dir: runtime_dir.to_owned(), medium, folder: OnceCell::new() }
+    }
+
+    /// Puts the plaintext of a declared path where a container can have it, and gives that place.
+    ///
+    /// # Errors
+    /// The runtime folder cannot be used, or lies on a disk.
+    pub fn place(
+        &self,
+        declared: &Path,
+        bytes: &[u8],
+        owner: FileOwner,
+        how: Replace,
+    ) -> io::Result<PathBuf> {
+        let folder = match self.folder.get() {
+            Some(folder) => folder,
+            None => {
+                let opened = PlaintextDir::open(&self.runtime_dir, self.medium).map_err(io::Error::other)?;
+                self.folder.get_or_init(|| opened)
             }
-        }
-        Err(error) => return Err(error),
+        };
+        let owner = Owner { uid: owner.uid, gid: owner.gid, mode: owner.mode.unwrap_or(MODE) };
+        folder.place(&name(declared), bytes, owner, how).map_err(io::Error::other)
     }
-    Ok(key)
 }
 
-/// Puts a plaintext under a name that changes with its content, and gives its path. A file that is there stays as it is, so
-/// that a running container never sees half of one.
-///
-/// # Errors
-/// The runtime folder cannot be used.
-pub fn place(runtime_dir: &Path, key: &[u8; 32], declared: &Path, bytes: &[u8]) -> io::Result<PathBuf> {
-    let folder = runtime_dir.join("secrets");
-    DirBuilder::new().recursive(true).mode(0o700).create(&folder)?;
-    let digest = keyed_digest(key, bytes).replace(':', "-");
-    let name = declared.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    let path = folder.join(format!("{digest}-{name}"));
-    if !path.exists() {
-        let new = folder.join(format!(".{digest}.{}", unique()));
-        write(&new, bytes)?;
-        fs::rename(&new, &path)?;
-    }
-    Ok(path)
-}
-
-/// A suffix that no other thread of this process and no other process uses.
-fn unique() -> String {
-    static COUNT: AtomicU64 = AtomicU64::new(0);
-    format!("{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed))
-}
-
-fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    fs::remove_file(path)
-        .or_else(|error| if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) })?;
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o400).open(path)?;
-    file.write_all(bytes)
+/// Tells apart files of one name in several stacks, and still shows which file it is.
+fn name(declared: &Path) -> String {
+    // Keyed with nothing: a path is no secret, only too long for a name.
+    let place = keyed_digest(&[0; 32], declared.as_os_str().as_encoded_bytes());
+    let last = declared.to_string_lossy();
+    let last = last.rsplit('/').next().unwrap_or_default();
+    format!("{}-{last}", place.trim_start_matches("1:"))
 }
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt as _;
+    use std::{fs, os::unix::fs::PermissionsExt as _};
 
     use super::*;
 
     #[test]
-    fn the_key_stays_and_is_ours_alone() {
+    fn a_place_is_one_path_and_one_owner_whatever_the_content() {
         let folder = tempfile::tempdir().expect("a folder");
-        let key = digest_key(folder.path()).expect("made");
-        assert_eq!(digest_key(folder.path()).expect("read"), key);
-        let mode = fs::metadata(folder.path().join("digest.key")).expect("there").permissions().mode();
-        assert_eq!(mode & 0o777, 0o400);
+        let placing = Placing::new(folder.path(), Medium::Any);
+        let at = |declared: &str, bytes: &[u8], mode| {
+            let owner = FileOwner { mode, ..FileOwner::default() };
+            placing.place(Path::new(declared), bytes, owner, Replace::Whole).expect("placed")
+        };
+        let first = at("/x/db.yaml#a", b"one", None);
+        assert_eq!(fs::metadata(&first).expect("there").permissions().mode() & 0o777, 0o444);
+        assert_eq!(at("/x/db.yaml#a", b"two", None), first);
+        assert_eq!(fs::read(&first).expect("there"), b"two");
+        assert_ne!(at("/x/db.yaml#b", b"two", None), first);
+        assert_ne!(at("/y/db.yaml#a", b"two", None), first);
+        assert_ne!(at("/x/db.yaml#a", b"two", Some(0o400)), first);
     }
 
     #[test]
-    fn another_content_gets_another_path() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let at =
-            |bytes: &[u8]| place(folder.path(), &[7; 32], Path::new("/x/db.txt"), bytes).expect("placed");
-        assert_eq!(at(b"one"), at(b"one"));
-        assert_ne!(at(b"one"), at(b"two"));
-        assert_eq!(fs::read(at(b"two")).expect("there"), b"two");
+    fn a_disk_is_refused_and_only_when_something_is_to_be_placed() {
+        let folder = tempfile::tempdir_in(env!("CARGO_MANIFEST_DIR")).expect("a folder");
+        let placing = Placing::new(folder.path(), Medium::Memory);
+        assert_eq!(fs::read_dir(folder.path()).expect("there").count(), 0);
+        let placed = placing.place(Path::new("/x/a"), b"1", FileOwner::default(), Replace::Whole);
+        assert!(placed.expect_err("a disk").to_string().contains("memory file system"));
     }
 }

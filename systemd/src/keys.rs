@@ -21,7 +21,7 @@ const MOST_FILES: usize = 256;
 pub const USUAL: [&str; 2] = ["/var/lib/sops-nix/key.txt", "/etc/ssh/ssh_host_ed25519_key"];
 
 /// Where to look. The caller reads the environment, so that a test has none.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub struct Places {
     /// `--age-key`: each must be there.
     pub given: Vec<PathBuf>,
@@ -33,6 +33,18 @@ pub struct Places {
     pub sops_key_file: Option<PathBuf>,
     /// Usual places, looked at where nothing above says otherwise.
     pub usual: Vec<PathBuf>,
+}
+
+impl std::fmt::Debug for Places {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Places")
+            .field("given", &self.given)
+            .field("credentials", &self.credentials)
+            .field("sops_key", &self.sops_key.as_ref().map(|_| "***"))
+            .field("sops_key_file", &self.sops_key_file)
+            .field("usual", &self.usual)
+            .finish()
+    }
 }
 
 /// The bytes of one identity file, whatever their format.

@@ -1,9 +1,9 @@
 //! Where does plaintext go that a container must see as a file?
 //!
 //! Into a folder of the agent's own on a memory file system, so that no secret reaches a disk. A file has the owner and
-//! the mode that the spec asks for (which Docker Compose ignores for files), a name that changes with its content and
-//! with them, and is whole from the moment that its name is there. What nothing uses any more is removed. Links are never
-//! followed: somebody else's link in this folder would make the agent write, as root, where it leads.
+//! the mode that the spec asks for (which Docker Compose ignores for files), and a name that says them and stays while
+//! its content changes: a container that is restarted then finds the new content. What nothing uses any more is removed.
+//! Links are never followed: somebody else's link in this folder would make the agent write, as root, where it leads.
 
 use std::{
     collections::BTreeSet,
@@ -17,11 +17,12 @@ use rustix::{
     fs::{AtFlags, CWD, FileType, Gid, Mode, OFlags, RenameFlags, Uid},
     io::Errno,
 };
+use zeroize::Zeroizing;
 
 /// `TMPFS_MAGIC` and `RAMFS_MAGIC` of linux/magic.h.
 const MEMORY: [u64; 2] = [0x0102_1994, 0x8584_58f6];
 /// The folder below the runtime folder.
-const FOLDER: &str = "secrets";
+pub const FOLDER: &str = "secrets";
 
 /// Why a plaintext has no place.
 #[derive(Debug, thiserror::Error)]
@@ -86,6 +87,18 @@ impl Default for Owner {
     }
 }
 
+/// How new content takes the place of old.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Replace {
+    /// By a new file, whole from the moment that its name is there. A container that runs keeps the old one: what is
+    /// bound is the file, not its name.
+    #[default]
+    Whole,
+    /// In the same file, so that a container that runs sees it; who reads just then may see half of it. For services
+    /// that read only when they are signalled.
+    InPlace,
+}
+
 /// The folder of plaintext files.
 #[derive(Debug)]
 pub struct PlaintextDir {
@@ -127,16 +140,19 @@ impl PlaintextDir {
         &self.path
     }
 
-    /// Places `bytes`, whose keyed digest is `digest`, and answers where. What is there already under this name is the same
-    /// content, and stays: a container that runs has it bound.
+    /// Places `bytes` under a name made of `name` and `owner`, and answers where. What is there already with the same
+    /// content stays the same file.
     ///
     /// # Errors
     /// It cannot be written.
-    pub fn place(&self, name: &str, digest: &str, bytes: &[u8], owner: Owner) -> Result<PathBuf, PlaceError> {
-        let name = file_name(name, digest, owner);
+    pub fn place(&self, name: &str, bytes: &[u8], owner: Owner, how: Replace) -> Result<PathBuf, PlaceError> {
+        let name = file_name(name, owner);
         let path = self.path.join(&name);
-        let written =
-            if self.is_there(&name, owner, bytes.len()) { Ok(()) } else { self.write(&name, bytes, owner) };
+        let written = match self.there(&name, owner) {
+            Some(file) if holds(&file, bytes) => Ok(()),
+            Some(_) if how == Replace::InPlace => self.overwrite(&name, bytes, owner),
+            _ => self.write(&name, bytes, owner),
+        };
         written.map_err(|error| PlaceError::File { path: path.clone(), source: error })?;
         Ok(path)
     }
@@ -161,15 +177,28 @@ impl PlaintextDir {
         Ok(())
     }
 
-    fn is_there(&self, name: &str, owner: Owner, size: usize) -> bool {
-        let Ok(facts) = rustix::fs::statat(&self.folder, name, AtFlags::SYMLINK_NOFOLLOW) else {
-            return false;
-        };
-        FileType::from_raw_mode(facts.st_mode) == FileType::RegularFile
+    /// The file of this name, where it is one with this owner and mode.
+    fn there(&self, name: &str, owner: Owner) -> Option<fs::File> {
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let file = rustix::fs::openat(&self.folder, name, flags, Mode::empty()).ok()?;
+        let facts = rustix::fs::fstat(&file).ok()?;
+        let as_asked = FileType::from_raw_mode(facts.st_mode) == FileType::RegularFile
             && facts.st_mode & 0o7777 == owner.mode & 0o777
             && owner.uid.is_none_or(|uid| uid == facts.st_uid)
-            && owner.gid.is_none_or(|gid| gid == facts.st_gid)
-            && u64::try_from(facts.st_size) == Ok(size as u64)
+            && owner.gid.is_none_or(|gid| gid == facts.st_gid);
+        as_asked.then(|| fs::File::from(file))
+    }
+
+    fn overwrite(&self, name: &str, bytes: &[u8], owner: Owner) -> io::Result<()> {
+        let flags = OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let mut file = match rustix::fs::openat(&self.folder, name, flags, Mode::empty()) {
+            Ok(file) => fs::File::from(file),
+            // Who is not root cannot open a file to write that only says "read".
+            Err(Errno::ACCESS) => return self.write(name, bytes, owner),
+            Err(error) => return Err(error.into()),
+        };
+        file.write_all(bytes)?;
+        file.set_len(bytes.len() as u64)
     }
 
     fn write(&self, name: &str, bytes: &[u8], owner: Owner) -> io::Result<()> {
@@ -192,15 +221,28 @@ impl PlaintextDir {
     }
 }
 
-/// Content, owner and mode are all in the name: a container's bind source says whether it has the current one.
-fn file_name(name: &str, digest: &str, owner: Owner) -> String {
-    let plain = |text: &str, most: usize| -> String {
-        let kept = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '_' | '.');
-        text.chars().map(|letter| if kept(letter) { letter } else { '-' }).take(most).collect()
-    };
+/// Whether a file has these bytes.
+fn holds(mut file: &fs::File, bytes: &[u8]) -> bool {
+    let mut have = Zeroizing::new(vec![0; bytes.len() + 1]);
+    let mut filled = 0;
+    while let Some(room) = have.get_mut(filled..).filter(|room| !room.is_empty()) {
+        match io::Read::read(&mut file, room) {
+            Ok(0) => break,
+            Ok(count) => filled += count,
+            Err(_) => return false,
+        }
+    }
+    have.get(..filled) == Some(bytes)
+}
+
+/// Owner and mode are in the name: a container's bind source says whether it has the current ones.
+fn file_name(name: &str, owner: Owner) -> String {
+    let kept = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '_' | '.');
+    let plain: String =
+        name.chars().map(|letter| if kept(letter) { letter } else { '-' }).take(180).collect();
     let id = |id: Option<u32>| id.map_or_else(|| "own".to_owned(), |id| id.to_string());
     let (uid, gid) = (id(owner.uid), id(owner.gid));
-    format!("{}-{uid}-{gid}-{:o}-{}", plain(digest, 100), owner.mode & 0o777, plain(name, 80))
+    format!("{uid}-{gid}-{:o}-{plain}", owner.mode & 0o777)
 }
 
 /// The host's digest key: 32 random bytes, readable by the agent alone, made once. Two agents that start together get
@@ -268,7 +310,7 @@ mod tests {
         assert_eq!(mode(&top.path().join("secrets")), 0o700);
         let root = rustix::process::geteuid().is_root();
         let owner = Owner { uid: root.then_some(1234), gid: root.then_some(99), mode: 0o440 };
-        let path = dir.place("../db pass", "hmac:abc", b"hunter2", owner).expect("placed");
+        let path = dir.place("../db pass", b"hunter2", owner, Replace::Whole).expect("placed");
         assert_eq!(path.parent(), Some(dir.path()));
         assert_eq!(fs::read(&path).expect("there"), b"hunter2");
         assert_eq!(mode(&path), 0o440);
@@ -279,16 +321,34 @@ mod tests {
     }
 
     #[test]
-    fn the_same_stays_the_same_file_and_another_owner_or_content_is_another() {
+    fn the_same_stays_the_same_file_and_other_content_replaces_it_under_its_name() {
         let (_top, dir) = opened();
+        let place = |bytes: &[u8], how| dir.place("db", bytes, Owner::default(), how).expect("placed");
         let inode = |path: &Path| fs::metadata(path).expect("there").ino();
-        let first = dir.place("db", "a", b"1", Owner::default()).expect("placed");
-        let before = inode(&first);
-        assert_eq!(dir.place("db", "a", b"1", Owner::default()).expect("placed"), first);
-        assert_eq!(inode(&first), before);
-        let other = dir.place("db", "b", b"2", Owner::default()).expect("placed");
-        let open = dir.place("db", "a", b"1", Owner { mode: 0o444, ..Owner::default() }).expect("placed");
-        assert!(first != other && first != open);
+        let path = place(b"first one", Replace::Whole);
+        let first = inode(&path);
+        assert_eq!(place(b"first one", Replace::Whole), path);
+        assert_eq!(inode(&path), first);
+        // Who has the old file open, or bound, keeps it whole.
+        let old = fs::File::open(&path).expect("opened");
+        assert_eq!(place(b"second", Replace::Whole), path);
+        let second = inode(&path);
+        assert_ne!(second, first);
+        assert_eq!(io::read_to_string(old).expect("read"), "first one");
+        assert_eq!(place(b"3rd", Replace::InPlace), path);
+        assert_eq!((inode(&path), fs::read(&path).expect("there")), (second, b"3rd".to_vec()));
+        assert_eq!(fs::metadata(&path).expect("there").permissions().mode() & 0o777, 0o400);
+    }
+
+    #[test]
+    fn another_owner_is_another_file_and_what_is_not_used_is_removed() {
+        let (_top, dir) = opened();
+        let place = |name, mode| {
+            dir.place(name, b"1", Owner { mode, ..Owner::default() }, Replace::Whole).expect("placed")
+        };
+        let (own, open, other) = (place("db", 0o400), place("db", 0o444), place("other", 0o400));
+        assert!(own != open && own != other);
+        fs::write(dir.path().join(".half.new"), "written").expect("written");
         dir.keep(&BTreeSet::from([other.clone()])).expect("removed");
         let left: Vec<_> =
             fs::read_dir(dir.path()).expect("there").flatten().map(|entry| entry.path()).collect();
@@ -300,10 +360,10 @@ mod tests {
         let (top, dir) = opened();
         let victim = top.path().join("victim");
         fs::write(&victim, "theirs").expect("written");
-        let name = file_name("db", "a", Owner::default());
+        let name = file_name("db", Owner::default());
         symlink(&victim, dir.path().join(&name)).expect("linked");
         symlink(&victim, dir.path().join(format!(".{name}.new"))).expect("linked");
-        let path = dir.place("db", "a", b"1", Owner::default()).expect("placed");
+        let path = dir.place("db", b"1", Owner::default(), Replace::Whole).expect("placed");
         assert_eq!(fs::read(&path).expect("there"), b"1");
         assert_eq!(fs::read(&victim).expect("there"), b"theirs");
         let other = tempfile::tempdir().expect("a folder");

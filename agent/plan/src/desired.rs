@@ -2,11 +2,11 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::Arc,
 };
 
-use specs::model::{Project, Service};
+use specs::model::{FileReference, Project, Service};
 
 use crate::{
     container::ContainerSpec,
@@ -122,6 +122,8 @@ pub struct Inputs {
     pub side_files: BTreeMap<PathBuf, FileFact>,
     /// Plaintext files placed for `secrets:` and `configs:` that are encrypted: declared path → placed path and digest.
     pub placed_files: BTreeMap<PathBuf, PlacedFile>,
+    /// The same for entries of a service that say an owner or a mode: each of them is a file of its own.
+    pub owned_files: BTreeMap<(PathBuf, FileOwner), PlacedFile>,
     /// Mounts that the stack requires, and whether they are there.
     pub mounts: Vec<RequiredMount>,
     /// Bind sources that the profile declares: the path as declared → the path with links resolved. The latter is what is
@@ -140,6 +142,41 @@ pub struct FileFact {
     pub resolved: PathBuf,
     /// Device and inode, to tell a replaced file.
     pub identity: Option<(u64, u64)>,
+}
+
+impl Inputs {
+    /// What was placed for an entry of a service's `secrets` or `configs`, or for a bind source, which has no owner.
+    pub fn placed(&self, declared: &Path, owner: FileOwner) -> Option<&PlacedFile> {
+        if owner == FileOwner::default() {
+            return self.placed_files.get(declared);
+        }
+        self.owned_files.get(&(declared.to_owned(), owner))
+    }
+
+    /// All plaintext files of the stack.
+    pub fn all_placed(&self) -> impl Iterator<Item = &PlacedFile> {
+        self.placed_files.values().chain(self.owned_files.values())
+    }
+}
+
+/// Whose a placed file is to be: `uid`, `gid` and `mode` of an entry of a service's `secrets` or `configs` (Compose
+/// Specification, "secrets", long syntax). Docker Compose itself ignores them for files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct FileOwner {
+    /// The user's number.
+    pub uid: Option<u32>,
+    /// The group's number.
+    pub gid: Option<u32>,
+    /// Permission bits.
+    pub mode: Option<u32>,
+}
+
+impl FileOwner {
+    /// What an entry says. A user or a group that is no number is nobody known here: the host has no way to ask the image.
+    pub fn of(reference: &FileReference) -> Self {
+        let mode = reference.mode.and_then(|mode| u32::try_from(mode.0).ok());
+        Self { uid: reference.uid.expose().parse().ok(), gid: reference.gid.expose().parse().ok(), mode }
+    }
 }
 
 /// One decrypted file on the agent's memory file system.

@@ -16,7 +16,7 @@ use super::{
     ContainerSpec, CopiedFile, Device, DeviceRequest, Endpoint, Healthcheck, Logging, Mount, MountForm,
     MountKind, Namespace, PortBinding, RestartPolicy, VolumesFrom,
 };
-use crate::desired::Inputs;
+use crate::desired::{FileOwner, Inputs};
 
 /// The container of a service, under the name that it will finally have.
 pub fn container_spec(
@@ -265,7 +265,7 @@ fn mounts(project: &Project, s: &Service, inputs: &Inputs) -> BTreeMap<String, M
             && !object.file.is_empty()
         {
             let target = file_target(reference, "/");
-            mounts.insert(target, file_mount(&object.file, inputs, true));
+            mounts.insert(target, file_mount(&object.file, reference, inputs, true));
         }
     }
     for reference in &s.secrets {
@@ -273,13 +273,13 @@ fn mounts(project: &Project, s: &Service, inputs: &Inputs) -> BTreeMap<String, M
             && !object.file.is_empty()
         {
             let target = file_target(reference, "/run/secrets/");
-            mounts.insert(target, file_mount(&object.file, inputs, false));
+            mounts.insert(target, file_mount(&object.file, reference, inputs, false));
         }
     }
     for declared in &s.volumes {
         let mut mount = mount(project, declared);
         if mount.kind == MountKind::Bind {
-            mount.source = mount.source.map(|source| on_the_host(&source, inputs));
+            mount.source = mount.source.map(|source| on_the_host(&source, FileOwner::default(), inputs));
         }
         mounts.insert(declared.target.expose().to_owned(), mount);
     }
@@ -293,17 +293,22 @@ fn file_target(reference: &model::FileReference, folder: &str) -> String {
 }
 
 /// What is mounted for a declared path: its plaintext where it is encrypted, else what it leads to in its generation.
-fn on_the_host(declared: &Text, inputs: &Inputs) -> Text {
+fn on_the_host(declared: &Text, owner: FileOwner, inputs: &Inputs) -> Text {
     let path = Path::new(declared.expose());
-    let placed = inputs.placed_files.get(path).map(|placed| &placed.path);
+    let placed = inputs.placed(path, owner).map(|placed| &placed.path);
     let found = placed.or_else(|| inputs.resolved.get(path));
     found.map_or_else(|| declared.clone(), |path| Text::plain(path.display().to_string()))
 }
 
-fn file_mount(file: &Text, inputs: &Inputs, create_host_path: bool) -> Mount {
+fn file_mount(
+    file: &Text,
+    reference: &model::FileReference,
+    inputs: &Inputs,
+    create_host_path: bool,
+) -> Mount {
     Mount {
         form: MountForm::Mount,
-        source: Some(on_the_host(file, inputs)),
+        source: Some(on_the_host(file, FileOwner::of(reference), inputs)),
         read_only: true,
         create_host_path,
         ..Mount::default()
@@ -383,7 +388,7 @@ fn copied_files(project: &Project, s: &Service) -> Vec<CopiedFile> {
 /// Digests of what a container mounts from the profile, by a short name of its target.
 fn digests(mounts: &BTreeMap<String, Mount>, inputs: &Inputs) -> BTreeMap<String, String> {
     let mut digests = BTreeMap::new();
-    let placed = inputs.placed_files.values().map(|file| (file.path.clone(), &*file.digest));
+    let placed = inputs.all_placed().map(|file| (file.path.clone(), &*file.digest));
     let side = inputs
         .side_files
         .iter()

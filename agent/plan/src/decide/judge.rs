@@ -175,7 +175,6 @@ fn secret_change(draft: &Draft<'_>, service: &DesiredService) -> SecretChange {
 /// The files whose bytes are not those that the container started with, or was told of since.
 fn content(draft: &Draft<'_>, spec: &ContainerSpec, container: &ObservedContainer) -> Vec<Content> {
     let told = draft.memory.delivered.get(container.id.as_str());
-    let placed = &draft.desired.inputs.placed_files;
     let known = |key: &str| told.and_then(|told| told.get(key)).or_else(|| container.labels.digests.get(key));
     spec.digests
         .iter()
@@ -183,7 +182,7 @@ fn content(draft: &Draft<'_>, spec: &ContainerSpec, container: &ObservedContaine
         .map(|(key, digest)| Content {
             key: key.clone(),
             digest: digest.clone(),
-            secret: placed.values().any(|file| file.digest == *digest),
+            secret: draft.desired.inputs.all_placed().any(|file| file.digest == *digest),
         })
         .collect()
 }
