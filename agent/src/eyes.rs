@@ -1,9 +1,20 @@
 //! What does the Engine have now: one snapshot for all passes that were asked for before it was taken?
 
-use std::{cell::RefCell, collections::BTreeSet, rc::Rc};
+use std::{
+    cell::{Cell, RefCell},
+    collections::BTreeSet,
+    rc::Rc,
+    time::Duration,
+};
 
-use docker::{Address, Engine, EngineError, Interest};
-use plan::{observed::Observed, status::EngineStatus};
+use docker::{Address, Cache, Engine, EngineError, Interest, events::EngineEvent};
+use plan::{
+    ids::ProjectName,
+    labels,
+    observed::Observed,
+    status::EngineStatus,
+    step::{Act, Plan, Target},
+};
 use tokio::{sync::Mutex, time::Instant};
 
 use crate::clock;
@@ -14,6 +25,23 @@ pub struct Eyes {
     address: Result<Address, String>,
     engine: RefCell<Option<Engine>>,
     last: Mutex<Option<Snapshot>>,
+    cache: RefCell<Cache>,
+    /// When everything was last forgotten; `None` while no events are heard.
+    listening: Cell<Option<Instant>>,
+}
+
+/// What was seen is looked at afresh this often, however quiet it is.
+const FRESH: Duration = Duration::from_secs(300);
+
+/// Whom an event is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum About {
+    /// This project's objects.
+    Project(ProjectName),
+    /// Something that may be anybody's: an image, a network.
+    Anybody,
+    /// Something that no project needs to look at.
+    Nobody,
 }
 
 /// One snapshot, and what it was to hold.
@@ -27,7 +55,13 @@ struct Snapshot {
 impl Eyes {
     /// The Engine that listens at `host`; asks nothing yet.
     pub fn new(host: &str) -> Self {
-        Self { address: Address::parse(host), engine: RefCell::default(), last: Mutex::default() }
+        Self {
+            address: Address::parse(host),
+            engine: RefCell::default(),
+            last: Mutex::default(),
+            cache: RefCell::default(),
+            listening: Cell::new(None),
+        }
     }
 
     /// Where the Engine listens.
@@ -36,6 +70,28 @@ impl Eyes {
     /// `DOCKER_HOST` cannot be used.
     pub fn address(&self) -> Result<&Address, String> {
         self.address.as_ref().map_err(Clone::clone)
+    }
+
+    /// Every event from now on is going to be heard, or none.
+    pub fn listen(&self, listening: bool) {
+        self.cache.borrow_mut().clear();
+        self.listening.set(listening.then(Instant::now));
+    }
+
+    /// Something has happened on the Engine. Answers the project that it is about, where that is known.
+    pub fn heard(&self, event: &EngineEvent) -> About {
+        let mut cache = self.cache.borrow_mut();
+        let named = event.attributes.get(labels::PROJECT).map(|name| ProjectName::from(name.as_str()));
+        let container = event.attributes.get("container");
+        let known =
+            container.map(|id| cache.container(id).and_then(|found| found.labels.owner.project.clone()));
+        cache.heard(event);
+        match (named, known) {
+            (Some(project), _) | (None, Some(Some(project))) => About::Project(project),
+            // A container that was never seen is a new one: its own events name its project.
+            (None, Some(None)) => About::Nobody,
+            (None, None) => About::Anybody,
+        }
     }
 
     /// The Engine and a snapshot that was taken after `asked`.
@@ -48,16 +104,22 @@ impl Eyes {
         images: BTreeSet<String>,
     ) -> Result<(Engine, Rc<Observed>), String> {
         let mut last = self.last.lock().await;
+        match self.listening.get() {
+            Some(since) if since.elapsed() < FRESH => {}
+            since => self.listen(since.is_some()),
+        }
         let engine = self.connected().await?;
         let answer = match last.as_mut() {
-            Some(known) if known.taken >= asked => see_images(&engine, known, images).await,
+            Some(known) if known.taken >= asked => see_images(&engine, known, images, &self.cache).await,
             _ => {
                 let taken = Instant::now();
-                engine.observe(&Interest { images: images.clone() }, clock::now()).await.map(|observed| {
-                    let observed = Rc::new(observed);
-                    *last = Some(Snapshot { taken, observed: Rc::clone(&observed), images });
-                    observed
-                })
+                engine.observe(&Interest { images: images.clone() }, &self.cache, clock::now()).await.map(
+                    |observed| {
+                        let observed = Rc::new(observed);
+                        *last = Some(Snapshot { taken, observed: Rc::clone(&observed), images });
+                        observed
+                    },
+                )
             }
         };
         answer.map(|observed| (engine, observed)).map_err(|error| {
@@ -70,8 +132,18 @@ impl Eyes {
         })
     }
 
-    /// Nothing of the last snapshot counts any more.
-    pub async fn forget(&self) {
+    /// A plan was done: nothing of the last snapshot counts any more, and what it worked on is looked at again.
+    pub async fn forget(&self, plan: &Plan) {
+        let mut cache = self.cache.borrow_mut();
+        for step in &plan.steps {
+            if let Some(Target::Existing { id, .. }) = step.act.target() {
+                cache.touch(id.as_str());
+            }
+            if matches!(step.act, Act::PullImage { .. } | Act::BuildImage { .. } | Act::LoadImage { .. }) {
+                cache.clear();
+            }
+        }
+        drop(cache);
         *self.last.lock().await = None;
     }
 
@@ -102,10 +174,11 @@ async fn see_images(
     engine: &Engine,
     known: &mut Snapshot,
     images: BTreeSet<String>,
+    cache: &RefCell<Cache>,
 ) -> Result<Rc<Observed>, EngineError> {
     let unseen: BTreeSet<String> = images.difference(&known.images).cloned().collect();
     if !unseen.is_empty() {
-        let found = engine.see_images(unseen).await?;
+        let found = engine.see_images(unseen, cache).await?;
         Rc::make_mut(&mut known.observed).images.extend(found);
         known.images.extend(images);
     }

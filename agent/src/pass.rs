@@ -192,7 +192,7 @@ impl Agent {
             return Outcomes::new();
         }
         let outcomes = perform(engine, plan, PARALLEL).await;
-        self.eyes.forget().await;
+        self.eyes.forget(plan).await;
         outcomes
     }
 

@@ -21,6 +21,7 @@ use crate::{
     control::{access::Rules, server},
     daemon::Agent,
     exit::{Exit, Failure},
+    eyes::About,
     methods::Control,
     options::{LogFormat, Options},
     rounds::{self, Pace},
@@ -144,13 +145,18 @@ fn listen(agent: &Rc<Agent>) -> JoinHandle<()> {
     let agent = Rc::clone(agent);
     spawn_local(async move {
         loop {
-            if let Ok(mut events) = agent.eyes.address().and_then(docker::events::events) {
+            // Whatever happens from now on is going to be heard, however long connecting takes.
+            let since = crate::clock::now().0 / 1000;
+            if let Ok(mut events) = agent.eyes.address().and_then(|at| docker::events::events(at, since)) {
+                agent.eyes.listen(true);
                 while let Some(event) = events.next().await {
-                    let project = event.attributes.get(plan::labels::PROJECT);
-                    agent.trigger(
-                        project.map_or(Trigger::EveryStack, |name| Trigger::Project(name.as_str().into())),
-                    );
+                    match agent.eyes.heard(&event) {
+                        About::Project(project) => agent.trigger(Trigger::Project(project)),
+                        About::Anybody => agent.trigger(Trigger::EveryStack),
+                        About::Nobody => {}
+                    }
                 }
+                agent.eyes.listen(false);
             }
             tokio::time::sleep(Duration::from_secs(1)).await;
             agent.trigger(Trigger::Engine);

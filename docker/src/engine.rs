@@ -1,6 +1,7 @@
 //! What does the Engine have, and how is one act done?
 
 use std::{
+    cell::RefCell,
     collections::{BTreeMap, BTreeSet},
     time::Duration,
 };
@@ -10,7 +11,7 @@ use futures_util::{StreamExt, stream};
 use hyper::Method;
 use plan::{
     container::CopiedFile,
-    observed::{EngineFacts, Limit, Observed},
+    observed::{EngineFacts, Limit, Observed, ObservedContainer},
     resource::ImageFacts,
     step::{Act, NewContainer, Retry, StepId, Target},
 };
@@ -18,6 +19,7 @@ use serde_json::{Value, json};
 use specs::Text;
 
 use crate::{
+    cache::Cache,
     decode,
     encode::{self, Api},
     wire::{Address, Payload, Wire, WireError, query},
@@ -92,10 +94,9 @@ impl Engine {
     /// It does not answer, or speaks no version in common.
     pub async fn connect(address: &Address) -> Result<Self, EngineError> {
         let open = Wire::new(address.clone(), "");
-        let version = open
-            .get("/version")
-            .await
-            .map_err(|source| EngineError::new("asking for the version", source))?;
+        // Neither answer depends on the version that is spoken.
+        let (version, info) = tokio::try_join!(open.get("/version"), open.get("/info"))
+            .map_err(|source| EngineError::new("asking what it is", source))?;
         let newest = api(&version["ApiVersion"]).unwrap_or(OLDEST);
         let oldest = api(&version["MinAPIVersion"]).unwrap_or((1, 0));
         let agreed = newest.min(NEWEST);
@@ -108,8 +109,6 @@ impl Engine {
             return Err(EngineError { act: "agreeing on a version".into(), retry: Retry::Later, source });
         }
         let wire = Wire::new(address.clone(), format!("v{}.{}", agreed.0, agreed.1));
-        let info =
-            wire.get("/info").await.map_err(|source| EngineError::new("asking for its settings", source))?;
         Ok(Self { facts: facts(&version, &info, agreed), wire, api: agreed })
     }
 
@@ -122,7 +121,13 @@ impl Engine {
     ///
     /// # Errors
     /// A question without an answer: nothing is concluded from half a snapshot.
-    pub async fn observe(&self, interest: &Interest, now: plan::ids::Time) -> Result<Observed, EngineError> {
+    pub async fn observe(
+        &self,
+        interest: &Interest,
+        cache: &RefCell<Cache>,
+        now: plan::ids::Time,
+    ) -> Result<Observed, EngineError> {
+        cache.borrow_mut().begin();
         let ask = |what: &'static str| move |source| EngineError::new(what, source);
         let (containers, networks, volumes) = tokio::try_join!(
             self.wire.get("/containers/json?all=1"),
@@ -130,19 +135,27 @@ impl Engine {
             self.wire.get("/volumes"),
         )
         .map_err(ask("listing what the Engine has"))?;
-        let ids: Vec<String> =
-            list(&containers).filter_map(|summary| summary["Id"].as_str()).map(str::to_owned).collect();
-        let inspected: Vec<Result<Option<Value>, WireError>> =
-            stream::iter(ids).map(|id| self.inspect(id)).buffer_unordered(PARALLEL).collect().await;
-        let mut found = Vec::new();
-        for answer in inspected {
+        let listed: BTreeMap<String, &Value> =
+            list(&containers).filter_map(|one| Some((one["Id"].as_str()?.to_owned(), one))).collect();
+        let known = |id: &String, summary: &Value| cache.borrow().known(id, summary).cloned();
+        let mut found: Vec<ObservedContainer> =
+            listed.iter().filter_map(|(id, summary)| known(id, summary)).collect();
+        let have: BTreeSet<String> = found.iter().map(|container| container.id.to_string()).collect();
+        let unknown: Vec<String> = listed.keys().filter(|id| !have.contains(*id)).cloned().collect();
+        let mut inspected = stream::iter(unknown).map(|id| self.inspect(id)).buffer_unordered(PARALLEL);
+        while let Some(answer) = inspected.next().await {
             let answer = answer.map_err(ask("inspecting a container"))?;
-            found.extend(answer.as_ref().and_then(decode::container));
+            let Some(container) = answer.as_ref().and_then(decode::container) else { continue };
+            if let Some(summary) = listed.get(container.id.as_str()) {
+                cache.borrow_mut().keep(container.id.as_str(), summary, &container);
+            }
+            found.push(container);
         }
+        cache.borrow_mut().retain(&listed.into_keys().collect());
         found.sort_by(|a, b| a.name.cmp(&b.name));
         let mut wanted: BTreeSet<String> = interest.images.clone();
         wanted.extend(found.iter().map(|container| container.image_id.to_string()));
-        let images = self.images(wanted).await.map_err(ask("inspecting an image"))?;
+        let images = self.images(wanted, cache).await.map_err(ask("inspecting an image"))?;
         Ok(Observed {
             engine: self.facts.clone(),
             containers: found,
@@ -165,14 +178,28 @@ impl Engine {
     pub async fn see_images(
         &self,
         wanted: BTreeSet<String>,
+        cache: &RefCell<Cache>,
     ) -> Result<BTreeMap<String, ImageFacts>, EngineError> {
-        self.images(wanted).await.map_err(|source| EngineError::new("inspecting an image", source))
+        self.images(wanted, cache).await.map_err(|source| EngineError::new("inspecting an image", source))
     }
 
-    async fn images(&self, wanted: BTreeSet<String>) -> Result<BTreeMap<String, ImageFacts>, WireError> {
+    async fn images(
+        &self,
+        wanted: BTreeSet<String>,
+        cache: &RefCell<Cache>,
+    ) -> Result<BTreeMap<String, ImageFacts>, WireError> {
         let asked = stream::iter(wanted).map(|reference| async move {
-            let answer = absent(self.wire.get(&format!("/images/{reference}/json")).await);
-            answer.map(|facts| facts.map(|facts| (reference, decode::image(&facts))))
+            let known = cache.borrow().image(&reference).cloned();
+            let facts = match known {
+                Some(known) => known,
+                None => {
+                    let answer = absent(self.wire.get(&format!("/images/{reference}/json")).await)?;
+                    let facts = answer.map(|answer| decode::image(&answer));
+                    cache.borrow_mut().keep_image(&reference, facts.clone());
+                    facts
+                }
+            };
+            Ok(facts.map(|facts| (reference, facts)))
         });
         let answers: Vec<Result<_, WireError>> = asked.buffer_unordered(PARALLEL).collect().await;
         answers.into_iter().filter_map(Result::transpose).collect()

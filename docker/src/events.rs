@@ -10,6 +10,8 @@ use crate::wire::Address;
 /// One thing that happened to a container, a network, a volume or an image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EngineEvent {
+    /// `container`, `network`, `volume` or `image`.
+    pub kind: String,
     /// `start`, `die`, `health_status: healthy` …
     pub action: String,
     /// The object's id, or its name.
@@ -18,23 +20,27 @@ pub struct EngineEvent {
     pub attributes: HashMap<String, String>,
 }
 
-/// The stream of events; it ends where the connection does, and whoever listens looks at everything again then.
+/// The stream of events from `since` (seconds since 1970) on: what happens before the connection is made comes, too. It ends where the connection does, and whoever listens looks at everything again then.
 ///
 /// # Errors
 /// The address cannot be used.
-pub fn events(address: &Address) -> Result<impl Stream<Item = EngineEvent> + Send + use<>, String> {
+pub fn events(
+    address: &Address,
+    since: i64,
+) -> Result<impl Stream<Item = EngineEvent> + Send + use<>, String> {
     let host = address.to_string();
     let docker = Docker::connect_with_host(&host).map_err(|error| error.to_string())?;
     let types = ["container", "network", "volume", "image"].map(str::to_owned).to_vec();
     let filters = HashMap::from([("type".to_owned(), types)]);
-    let options = EventsOptionsBuilder::default().filters(&filters).build();
+    let options = EventsOptionsBuilder::default().filters(&filters).since(&since.to_string()).build();
     let stream = docker.events(Some(options));
     Ok(stream.take_while(|event| std::future::ready(event.is_ok())).filter_map(|event| {
         let event = event.ok().and_then(|event| {
             let action = event.action.filter(|action| !action.starts_with("exec_"))?;
+            let kind = event.typ.map(|kind| kind.to_string()).unwrap_or_default();
             let actor = event.actor.unwrap_or_default();
             let attributes = actor.attributes.unwrap_or_default();
-            Some(EngineEvent { action, id: actor.id.unwrap_or_default(), attributes })
+            Some(EngineEvent { kind, action, id: actor.id.unwrap_or_default(), attributes })
         });
         std::future::ready(event)
     }))

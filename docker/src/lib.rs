@@ -10,6 +10,7 @@
 //!
 //! **Not here:** what to do and why (plan), when (agent).
 
+pub mod cache;
 pub mod decode;
 pub mod encode;
 pub mod engine;
@@ -17,6 +18,7 @@ pub mod events;
 pub mod perform;
 pub mod wire;
 
+pub use cache::Cache;
 pub use engine::{Engine, EngineError, Interest};
 pub use perform::perform;
 pub use wire::Address;

@@ -1,0 +1,149 @@
+//! What was inspected before and cannot have changed since?
+//!
+//! A snapshot lists everything and inspects only what the list or an event says has changed: a hundred containers that
+//! stay as they are cost three questions. Whoever owns the cache tells it every event and every act; where events may
+//! have been missed, everything is forgotten.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use plan::{observed::ObservedContainer, resource::ImageFacts};
+use serde_json::Value;
+
+use crate::events::EngineEvent;
+
+/// Inspected containers and images.
+#[derive(Debug, Default)]
+pub struct Cache {
+    containers: BTreeMap<String, (String, ObservedContainer)>,
+    images: BTreeMap<String, Option<ImageFacts>>,
+    /// What was touched since the last look began: an answer may be older than that.
+    touched: BTreeSet<String>,
+    images_touched: bool,
+}
+
+impl Cache {
+    /// Takes an event in.
+    pub fn heard(&mut self, event: &EngineEvent) {
+        if event.kind == "image" {
+            self.images.clear();
+            self.images_touched = true;
+            return;
+        }
+        self.touch(&event.id);
+        if let Some(container) = event.attributes.get("container") {
+            self.touch(container);
+        }
+    }
+
+    /// A container is about to be another one, or has been.
+    pub fn touch(&mut self, container: &str) {
+        self.containers.remove(container);
+        self.touched.insert(container.to_owned());
+    }
+
+    /// Forgets everything.
+    pub fn clear(&mut self) {
+        *self = Self { images_touched: true, ..Self::default() };
+    }
+
+    /// The container as it was last inspected.
+    pub fn container(&self, id: &str) -> Option<&ObservedContainer> {
+        self.containers.get(id).map(|(_, container)| container)
+    }
+
+    pub(crate) fn begin(&mut self) {
+        self.touched.clear();
+        self.images_touched = false;
+    }
+
+    /// The container, where the list says of it what it said when it was inspected.
+    pub(crate) fn known(&self, id: &str, summary: &Value) -> Option<&ObservedContainer> {
+        let (known, container) = self.containers.get(id)?;
+        (*known == fingerprint(summary)).then_some(container)
+    }
+
+    pub(crate) fn keep(&mut self, id: &str, summary: &Value, container: &ObservedContainer) {
+        if !self.touched.contains(id) {
+            self.containers.insert(id.to_owned(), (fingerprint(summary), container.clone()));
+        }
+    }
+
+    pub(crate) fn retain(&mut self, ids: &BTreeSet<String>) {
+        self.containers.retain(|id, _| ids.contains(id));
+    }
+
+    pub(crate) fn image(&self, reference: &str) -> Option<&Option<ImageFacts>> {
+        self.images.get(reference)
+    }
+
+    pub(crate) fn keep_image(&mut self, reference: &str, facts: Option<ImageFacts>) {
+        if !self.images_touched {
+            self.images.insert(reference.to_owned(), facts);
+        }
+    }
+}
+
+/// What the list says of a container, without what changes by itself (how long it has been up).
+fn fingerprint(summary: &Value) -> String {
+    let status = summary["Status"].as_str().unwrap_or_default();
+    let lasting = status.split_once('(').map_or("", |(_, rest)| rest.split(')').next().unwrap_or_default());
+    let words = ["State", "Names", "ImageID", "Image", "NetworkSettings", "Mounts"];
+    words.iter().fold(lasting.to_owned(), |all, key| format!("{all}\n{}", summary[*key]))
+}
+
+#[cfg(test)]
+mod tests {
+    use plan::{
+        container::ContainerSpec,
+        ids::Time,
+        observed::{ComposeLabels, ContainerState},
+    };
+    use serde_json::json;
+
+    use super::*;
+
+    fn container() -> ObservedContainer {
+        ObservedContainer {
+            id: "a".into(),
+            name: "web".into(),
+            labels: ComposeLabels::default(),
+            state: ContainerState::default(),
+            spec: ContainerSpec::default(),
+            image_id: "i".into(),
+            attached: BTreeMap::new(),
+            anonymous_volumes: BTreeMap::new(),
+            created_at: Time(0),
+        }
+    }
+
+    fn event(kind: &str, id: &str, about: &str) -> EngineEvent {
+        let attributes = [("container".to_owned(), about.to_owned())].into();
+        EngineEvent { kind: kind.into(), action: "connect".into(), id: id.into(), attributes }
+    }
+
+    #[test]
+    fn time_that_goes_by_is_no_change_and_health_is() {
+        let before = json!({ "State": "running", "Status": "Up 2 seconds (healthy)" });
+        let later = json!({ "State": "running", "Status": "Up 3 weeks (healthy)" });
+        let sick = json!({ "State": "running", "Status": "Up 3 weeks (unhealthy)" });
+        let mut cache = Cache::default();
+        cache.begin();
+        cache.keep("a", &before, &container());
+        assert!(cache.known("a", &later).is_some() && cache.known("a", &sick).is_none());
+    }
+
+    #[test]
+    fn what_an_event_is_about_is_looked_at_again() {
+        let summary = json!({ "State": "running" });
+        let mut cache = Cache::default();
+        cache.keep("a", &summary, &container());
+        cache.heard(&event("network", "net", "a"));
+        assert!(cache.known("a", &summary).is_none());
+        // An answer that was on its way while the event came may be older than the event.
+        cache.keep("a", &summary, &container());
+        assert!(cache.known("a", &summary).is_none());
+        cache.begin();
+        cache.keep("a", &summary, &container());
+        assert!(cache.known("a", &summary).is_some());
+    }
+}
