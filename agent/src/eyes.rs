@@ -147,6 +147,13 @@ impl Eyes {
         *self.last.lock().await = None;
     }
 
+    /// Nothing is about to happen: what the cache does not need is given back.
+    pub fn rest(&self) {
+        if let Ok(mut last) = self.last.try_lock() {
+            *last = None;
+        }
+    }
+
     async fn connected(&self) -> Result<Engine, String> {
         if let Some(engine) = self.engine.borrow().clone() {
             return Ok(engine);

@@ -88,6 +88,7 @@ impl Rounds for Agent {
 
     fn idle(&self) {
         self.save();
+        self.eyes.rest();
     }
 
     fn in_flight(&self) -> bool {

@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    path::Path,
+    path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
     sync::atomic::{AtomicU32, Ordering},
     thread::sleep,
@@ -89,6 +89,11 @@ impl Engine {
         self.folder.path()
     }
 
+    /// A folder on a memory file system that the Engine sees, too; goes with it.
+    pub fn memory(&self) -> PathBuf {
+        Path::new("/dev/shm").join(self.folder.path().file_name().unwrap_or_default())
+    }
+
     /// `DOCKER_HOST`.
     pub fn host(&self) -> String {
         format!("unix://{}", self.folder.path().join("docker.sock").display())
@@ -161,6 +166,7 @@ impl Drop for Engine {
         // Killing `unshare` kills the first process of the namespace, and with it everything in there.
         let _ = self.daemon.kill();
         let _ = self.daemon.wait();
+        let _ = fs::remove_dir_all(self.memory());
         for hierarchy in fs::read_dir("/sys/fs/cgroup").into_iter().flatten().flatten() {
             remove_groups(&hierarchy.path().join(&self.cgroup));
         }

@@ -58,6 +58,15 @@ impl Programs {
         test.ancestors().nth(2).expect("target/debug or target/release").join(program)
     }
 
+    /// The same with plaintext on a memory file system, which the Engine sees, too.
+    #[must_use]
+    pub fn with_memory(mut self, engine: &Engine) -> Self {
+        if let Some(at) = self.arguments.iter().position(|argument| argument == "--runtime-dir") {
+            self.arguments[at + 1] = engine.memory().display().to_string();
+        }
+        self
+    }
+
     /// The same with more arguments for the agent.
     #[must_use]
     pub fn with(mut self, more: &[&str]) -> Self {
