@@ -75,13 +75,17 @@ impl Metadata {
         };
         let last_modified =
             rfc3339(&text("lastmodified")).ok_or_else(|| bad("`lastmodified` is no RFC 3339 time"))?;
+        let version = text("version");
+        if !is_version(&version) {
+            return Err(bad("`version` is no version"));
+        }
         let rule = Rule::read(|name| one(name).filter(|text| !text.is_empty()).map(String::as_str), format)?;
         Ok(Self {
             groups,
             threshold,
             last_modified,
             mac: text("mac"),
-            version: text("version"),
+            version,
             mac_only_encrypted: matches!(text("mac_only_encrypted").as_str(), "true" | "True" | "TRUE" | "1"),
             rule,
         })
@@ -212,12 +216,17 @@ fn read_group(fields: &Fields, prefix: &[Step]) -> Result<Vec<WrappedKey>, Strin
         let mut found: std::collections::BTreeMap<usize, Vec<(&str, &str)>> =
             std::collections::BTreeMap::new();
         for (path, text) in fields {
-            let Some([Step::Key(key), Step::Index(index), Step::Key(field)]) = path.strip_prefix(prefix)
-            else {
-                continue;
-            };
-            if key == name {
-                found.entry(*index).or_default().push((field, text));
+            match path.strip_prefix(prefix) {
+                Some([Step::Key(key), Step::Index(index), Step::Key(field)]) if key == name => {
+                    found.entry(*index).or_default().push((field, text));
+                }
+                // A list of none may be written as nothing, and a key service may have settings of its own.
+                Some([Step::Key(key), Step::Index(_), Step::Key(_), ..] | [Step::Key(key)])
+                    if key == name => {}
+                Some([Step::Key(key), ..]) if key == name => {
+                    return Err(format!("its list of `{name}` recipients cannot be read"));
+                }
+                _ => {}
             }
         }
         if group.len() + found.len() > MAX_KEYS {
@@ -235,6 +244,17 @@ fn read_group(fields: &Fields, prefix: &[Step]) -> Result<Vec<WrappedKey>, Strin
         }
     }
     Ok(group)
+}
+
+/// `3.11.0`, and what may follow: sops refuses a file that does not say which sops wrote it.
+fn is_version(text: &str) -> bool {
+    let mut parts = text.splitn(3, '.');
+    let number = |part: Option<&str>| {
+        part.is_some_and(|part| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit()))
+    };
+    number(parts.next())
+        && number(parts.next())
+        && parts.next().is_some_and(|patch| number(patch.split(['-', '+']).next()))
 }
 
 /// The time as sops feeds it to the MAC: whole seconds, `Z` for UTC. `None` where sops would refuse it.

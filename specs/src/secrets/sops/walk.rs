@@ -59,6 +59,7 @@ impl Walk<'_> {
         let tampered =
             |what: &str| SecretError::Tampered { kind: Kind::Sops(self.format), what: what.to_owned() };
         let stored = Encrypted::parse(&self.metadata.mac)
+            .filter(|mac| mac.kind == "str")
             .and_then(|mac| self.cipher.open(&mac, &self.metadata.last_modified))
             .ok_or_else(|| tampered("its MAC, or the time beside it, does not verify"))?;
         let mut computed: Vec<u8> = Vec::with_capacity(128);

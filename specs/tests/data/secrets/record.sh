@@ -91,6 +91,13 @@ for entry in "${files[@]}"; do
   sops --config /dev/null --disable-version-check --decrypt --input-type "$format" --output-type "$format" "cases/$format-key_groups.sops" > "cases/$format-key_groups.plain"
 done
 
+# Small ones, in which each byte is changed in turn.
+for entry in yaml:plain/small.yaml json:plain/small.json dotenv:plain/small.env ini:plain/small.ini binary:plain/small.bin; do
+  record "small-${entry%%:*}" "${entry%%:*}" "${entry#*:}" --age "$age"
+done
+# Documents that nobody would write.
+COMPOSE_AGENT_RECORD=$PWD/cases COMPOSE_AGENT_CASES=12 cargo test --quiet --package specs --test secrets_peers what_sops
+
 # Files that only a key service opens: a PGP key that nobody keeps.
 gpg --batch --quiet --passphrase '' --quick-generate-key nobody@example.org default default never 2>/dev/null
 pgp=$(gpg --list-keys --with-colons | awk -F: '/^fpr/ {print $10; exit}')
