@@ -30,7 +30,7 @@ const NAMESPACE: &str = "set -e
 ip link set lo up
 mount --make-rshared /
 for d in /mnt /srv /opt /home /media; do mount -t tmpfs tmpfs $d; done
-mkdir dev; mount -t tmpfs tmpfs dev; cp -a /dev/. dev/ 2>/dev/null || true
+mkdir -p dev; mount -t tmpfs tmpfs dev; cp -a /dev/. dev/ 2>/dev/null || true
 for d in pts shm mqueue; do [ ! -d /dev/$d ] || { mkdir -p dev/$d; mount --rbind /dev/$d dev/$d; }; done
 mkdir -p dev/dri dev/net dev/bus/usb
 [ -e dev/dri/renderD128 ] || mknod dev/dri/renderD128 c 1 3
@@ -51,34 +51,10 @@ impl Engine {
                 "exec dockerd --config-file $PWD/daemon.json --data-root $PWD/data --exec-root $PWD/exec --pidfile $PWD/pid --host unix://$PWD/docker.sock --cgroup-parent {cgroup} --log-level warn"
             );
         fs::write(folder.path().join("daemon.json"), "{}").expect("written");
-        let log = fs::File::create(folder.path().join("dockerd.log")).expect("a log");
-        let daemon = Command::new("unshare")
-            .args([
-                "--net",
-                "--mount",
-                "--pid",
-                "--fork",
-                "--kill-child",
-                "--mount-proc",
-                "sh",
-                "-c",
-                &script,
-            ])
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(log)
-            .spawn()
-            .expect("unshare (Debian: apt-get install util-linux docker.io iproute2 iptables), as root");
+        fs::write(folder.path().join("start"), script).expect("written");
+        let daemon = Self::spawn(folder.path());
         let engine = Self { folder, daemon, cgroup };
-        let began = Instant::now();
-        while !engine.docker(&["version"]).status.success() {
-            let log = fs::read_to_string(engine.folder.path().join("dockerd.log")).unwrap_or_default();
-            assert!(
-                began.elapsed() < PATIENCE,
-                "no Engine: these tests need dockerd (Debian: apt-get install docker.io iproute2 iptables) and root.\n{log}"
-            );
-            sleep(Duration::from_millis(100));
-        }
+        engine.wait();
         eprintln!("Engine {}", engine.docker_prints(&["version", "--format", "{{.Server.Version}}"]));
         engine.load(images);
         engine
@@ -87,6 +63,43 @@ impl Engine {
     /// The folder for profiles and state; goes with the Engine.
     pub fn folder(&self) -> &Path {
         self.folder.path()
+    }
+
+    fn spawn(folder: &Path) -> Child {
+        let log = fs::OpenOptions::new().create(true).append(true).open(folder.join("dockerd.log"));
+        Command::new("unshare")
+            .args(["--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "sh"])
+            .arg(folder.join("start"))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log.expect("a log"))
+            .spawn()
+            .expect("unshare (Debian: apt-get install util-linux docker.io iproute2 iptables), as root")
+    }
+
+    fn wait(&self) {
+        let began = Instant::now();
+        while !self.docker(&["version"]).status.success() {
+            let log = fs::read_to_string(self.folder.path().join("dockerd.log")).unwrap_or_default();
+            assert!(
+                began.elapsed() < PATIENCE,
+                "no Engine: these tests need dockerd (Debian: apt-get install docker.io iproute2 iptables) and root.\n{log}"
+            );
+            sleep(Duration::from_millis(100));
+        }
+    }
+
+    /// Kills the Engine, and with it every container.
+    pub fn kill(&mut self) {
+        let _ = self.daemon.kill();
+        let _ = self.daemon.wait();
+    }
+
+    /// Starts it again with what it had.
+    pub fn revive(&mut self) {
+        let _ = fs::remove_file(self.folder.path().join("pid"));
+        self.daemon = Self::spawn(self.folder.path());
+        self.wait();
     }
 
     /// A folder on a memory file system that the Engine sees, too; goes with it.

@@ -136,9 +136,17 @@ impl Programs {
     /// # Panics
     /// It does not within [`PATIENCE`].
     pub fn wait_for(&self, phase: &str, also: impl Fn() -> bool) {
+        self.wait_until(phase, || self.status()["phase"] == phase && also());
+    }
+
+    /// Waits until `holds`.
+    ///
+    /// # Panics
+    /// It does not within [`PATIENCE`].
+    pub fn wait_until(&self, what: &str, holds: impl Fn() -> bool) {
         let began = Instant::now();
-        while self.status()["phase"] != phase || !also() {
-            assert!(began.elapsed() < PATIENCE, "not {phase}: {:#}", self.status());
+        while !holds() {
+            assert!(began.elapsed() < PATIENCE, "not {what}: {:#}", self.status());
             sleep(Duration::from_millis(100));
         }
     }

@@ -1,0 +1,118 @@
+//! What cannot be done now is waited for with a reason, everything else goes on, and nothing that runs is lost over it.
+
+#![expect(clippy::expect_used, clippy::unwrap_used, reason = "tests")]
+
+use std::{fs, process::Command};
+
+use serde_json::Value;
+use tests::{Engine, Profile, Programs};
+
+fn stack<'a>(status: &'a Value, name: &str) -> &'a Value {
+    status["stacks"].as_array().into_iter().flatten().find(|stack| stack["name"] == name).unwrap_or(&Value::Null)
+}
+
+struct Lab {
+    engine: Engine,
+    profile: Profile,
+    programs: Programs,
+}
+
+impl Lab {
+    fn new() -> Self {
+        let engine = Engine::start(&[]);
+        let profile = Profile::new(engine.folder());
+        let programs = Programs::new(&engine, &profile);
+        Self { engine, profile, programs }
+    }
+
+    /// Waits until a stack is in `phase` for a reason with `words` in it.
+    fn wait(&self, name: &str, phase: &str, words: &str) {
+        self.programs.wait_until(&format!("{name} is {phase}: {words}"), || {
+            let status = self.programs.status();
+            let stack = stack(&status, name);
+            stack["phase"] == phase && stack["reason"].as_str().is_some_and(|reason| reason.contains(words))
+        });
+    }
+
+    fn running(&self, name: &str) -> bool {
+        !self.engine.docker_prints(&["ps", "-q", "--filter", &format!("name=^{name}$")]).is_empty()
+    }
+}
+
+const PLAIN: &str = "services: {app: {image: 'standin:1', restart: always}}\n";
+
+#[test]
+fn a_stack_waits_for_what_it_lacks_and_the_others_go_on() {
+    let lab = Lab::new();
+    let Lab { engine, profile, programs } = &lab;
+    let mount = engine.folder().join("nas");
+    fs::create_dir(&mount).unwrap();
+    profile.write("one", "plain", "compose.yaml", PLAIN);
+    profile.write("one", "image", "compose.yaml", "services: {app: {image: 'nowhere.invalid/x:1'}, ok: {image: 'standin:1', restart: always}}\n");
+    let needs_mount = format!("x-agent: {{requires_mounts: [{}]}}\n{PLAIN}", mount.display());
+    profile.write("one", "mount", "compose.yaml", &needs_mount);
+    profile.write("one", "name", "compose.yaml", "services: {app: {image: 'standin:1', container_name: taken, restart: always}}\n");
+    profile.write("one", "path", "compose.yaml", "services: {app: {image: 'standin:1', restart: always, volumes: [{type: bind, source: /mnt/absent, target: /d, bind: {create_host_path: false}}]}}\n");
+    profile.switch("one");
+    engine.docker_prints(&["run", "-d", "--name", "taken", "standin:1"]);
+    let foreign = engine.id_of("taken");
+
+    let daemon = programs.daemon(&engine.folder().join("daemon.log"));
+    lab.wait("plain", "converged", "");
+    lab.wait("name", "failed", "another container has the name");
+    lab.wait("path", "waiting", "/mnt/absent is not there");
+    lab.wait("mount", "waiting", "nas");
+    lab.wait("image", "failed", "nowhere.invalid");
+    assert!(lab.running("plain-app-1") && lab.running("image-ok-1") && !lab.running("mount-app-1"));
+    assert_eq!(engine.id_of("taken"), foreign, "somebody else's container is left alone");
+
+    // What was lacking comes: each is found by itself.
+    engine.docker_prints(&["tag", "standin:1", "nowhere.invalid/x:1"]);
+    lab.wait("image", "converged", "");
+    engine.docker_prints(&["rm", "-f", "taken"]);
+    lab.wait("name", "converged", "");
+    let mounted = Command::new("mount").args(["-t", "tmpfs", "tmpfs"]).arg(&mount).status();
+    assert!(mounted.expect("mount").success());
+    lab.wait("mount", "converged", "");
+    // And what runs goes on running without it.
+    assert!(Command::new("umount").arg(&mount).status().expect("umount").success());
+    lab.wait("mount", "waiting", "nas");
+    assert!(lab.running("mount-app-1"));
+    drop(daemon);
+}
+
+#[test]
+fn an_engine_or_a_profile_that_is_away_is_unknown_and_never_gone() {
+    let mut lab = Lab::new();
+    lab.profile.write("one", "plain", "compose.yaml", PLAIN);
+    lab.profile.write("one", "other", "compose.yaml", PLAIN);
+    lab.profile.write("empty", "", "agent.yaml", "{}");
+    lab.profile.switch("one");
+    let log = lab.engine.folder().join("daemon.log");
+    let daemon = lab.programs.daemon(&log);
+    lab.wait("plain", "converged", "");
+    lab.wait("other", "converged", "");
+    let id = lab.engine.id_of("plain-app-1");
+
+    // The Engine dies with all containers, and comes back.
+    lab.engine.kill();
+    lab.wait("plain", "unknown", "");
+    lab.engine.revive();
+    lab.wait("plain", "converged", "");
+    lab.wait("other", "converged", "");
+    assert_eq!(lab.engine.id_of("plain-app-1"), id, "the same container runs again");
+
+    // A profile that leads nowhere, or that suddenly declares nothing, removes nothing.
+    let link = lab.profile.link();
+    fs::remove_file(&link).unwrap();
+    lab.programs.wait_until("the profile is unknown", || lab.programs.status()["profile_error"].is_string());
+    assert!(lab.running("plain-app-1"));
+    lab.profile.switch("empty");
+    lab.programs.wait_until("the guard holds", || lab.programs.status()["notes"].as_array().is_some_and(|notes| !notes.is_empty()));
+    assert!(lab.running("plain-app-1") && lab.running("other-app-1"));
+    assert!(lab.programs.agentctl(&["reconcile", "--allow-empty"]).status.success());
+    lab.programs.wait_until("both are gone", || !lab.running("plain-app-1") && !lab.running("other-app-1"));
+    drop(daemon);
+    let log = fs::read_to_string(log).unwrap();
+    assert!(log.lines().filter(|line| line.contains("unknown")).count() <= 4, "said once a stack: {log}");
+}
