@@ -2,21 +2,24 @@
 
 use std::{
     cell::{Cell, RefCell},
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::PathBuf,
     rc::Rc,
 };
 
 use plan::{
+    container::MountKind,
     ids::{Generation, ProjectName, StackName},
     memory::StackMemory,
+    observed::Observed,
     status::{HealthSummary, Phase, StackStatus},
 };
+use systemd::{gc_roots::Roots, notify};
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::{
     clock, declared::Declared, eyes::Eyes, gather::Want, history::History, memory::MemoryFile,
-    options::Options, store::Store, tidy::Readings, triggers::Trigger,
+    options::Options, report::Voice, store::Store, tidy::Readings, triggers::Trigger,
 };
 
 /// Everything that the daemon's tasks share. They all run on one thread; nothing is borrowed across a wait.
@@ -43,6 +46,12 @@ pub struct Agent {
     pub readings: Readings,
     /// An operator has confirmed that the profile means to declare no stack.
     empty_confirmed: Cell<bool>,
+    /// The store paths that are kept.
+    rooted: RefCell<BTreeSet<PathBuf>>,
+    /// What the service manager was told last.
+    told: RefCell<String>,
+    /// Where messages go.
+    pub voice: Voice,
     triggers: UnboundedSender<Trigger>,
 }
 
@@ -64,6 +73,7 @@ impl Agent {
         if let Some(error) = trouble {
             tracing::warn!("{}", crate::exit::Failure::from(error));
         }
+        let voice = Voice::of(options.log_format, &options.journal_socket);
         Rc::new(Self {
             history: History::of(&options.state_dir),
             eyes: Eyes::new(&options.docker_host),
@@ -76,6 +86,9 @@ impl Agent {
             owned: RefCell::default(),
             readings: Readings::default(),
             empty_confirmed: Cell::new(false),
+            rooted: RefCell::default(),
+            told: RefCell::default(),
+            voice,
             triggers,
         })
     }
@@ -175,6 +188,58 @@ impl Agent {
         let note =
             guard.map(|why| format!("{} no longer declared and not taken down: {why}", gone.join(", ")));
         self.store.set_notes(note.into_iter().collect());
+    }
+
+    /// The stacks that require a mount.
+    pub fn stacks_with_mounts(&self) -> Vec<StackName> {
+        let wants = self.wants.borrow();
+        let requires = |want: &Want| {
+            want.project.as_ref().is_ok_and(|project| !project.settings.requires_mounts.is_empty())
+        };
+        wants.iter().filter(|(_, want)| requires(want)).map(|(stack, _)| stack.clone()).collect()
+    }
+
+    /// Keeps what this host's containers mount, and what the specs of now are about to mount, from the store's garbage
+    /// collector. Called before anything is done: a path that a plan mounts is rooted by then.
+    pub fn keep_roots(&self, observed: &Observed) {
+        let ours = observed.containers.iter().filter(|found| found.labels.stack_of(&self.host).is_some());
+        let sources =
+            ours.flat_map(|found| found.spec.mounts.values()).filter(|mount| mount.kind == MountKind::Bind);
+        let mut used: BTreeSet<PathBuf> =
+            sources.filter_map(|mount| Some(PathBuf::from(mount.source.as_ref()?.expose()))).collect();
+        for want in self.wants.borrow().values() {
+            used.extend(want.inputs.resolved.values().cloned());
+            used.extend(want.inputs.side_files.values().map(|file| file.resolved.clone()));
+        }
+        used.retain(|path| path.starts_with(&self.options.store));
+        if *self.rooted.borrow() == used {
+            return;
+        }
+        match Roots::at(&self.options.gc_roots, &self.options.store).keep(&used) {
+            Ok(()) => drop(self.rooted.replace(used)),
+            Err(error) => tracing::error!("{}", crate::exit::Failure::from(error)),
+        }
+    }
+
+    /// How everything stands, in a line: what `agentctl status` says first.
+    pub fn in_a_line(&self) -> String {
+        let Some(status) = self.store.status(None, None) else { return "no status yet".to_owned() };
+        let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+        for stack in &status.stacks {
+            *counts.entry(stack.phase.as_str()).or_default() += 1;
+        }
+        let counts: Vec<String> =
+            counts.into_iter().map(|(phase, count)| format!("{count} {phase}")).collect();
+        format!("{}: {} stacks ({})", status.phase.as_str(), status.stacks.len(), counts.join(", "))
+    }
+
+    /// Tells the service manager how everything stands, where that has changed.
+    pub fn tell_manager(&self) {
+        let line = self.in_a_line();
+        if *self.told.borrow() != line {
+            notify::status(&line);
+            self.told.replace(line);
+        }
     }
 
     /// Changes what is remembered of a stack.

@@ -34,6 +34,7 @@ pub mod rounds;
 pub mod scheduler;
 pub mod socket;
 pub mod sops_program;
+pub mod sources;
 pub mod start;
 pub mod store;
 pub mod tidy;

@@ -69,6 +69,18 @@ pub struct Options {
     #[arg(long, value_name = "ADDRESS", env = "DOCKER_HOST", default_value = "unix:///var/run/docker.sock")]
     pub docker_host: String,
 
+    /// Where the store paths that running containers mount are kept from the garbage collector.
+    #[arg(long, default_value = systemd::gc_roots::FOLDER, value_name = "DIR")]
+    pub gc_roots: PathBuf,
+
+    /// The store.
+    #[arg(long, default_value = systemd::gc_roots::STORE, value_name = "DIR", hide = true)]
+    pub store: PathBuf,
+
+    /// Where journald listens.
+    #[arg(long, default_value = systemd::journal::SOCKET, value_name = "PATH", hide = true)]
+    pub journal_socket: PathBuf,
+
     /// The journal, or lines on standard error.
     #[arg(long, default_value = "auto", value_name = "FORMAT")]
     pub log_format: LogFormat,

@@ -21,6 +21,7 @@ use plan::{
     step::{Outcome, Plan},
 };
 use specs::model::Project;
+use systemd::notify;
 use systemd::runtime_dir::Medium;
 use tokio::{
     task::spawn_blocking,
@@ -86,7 +87,16 @@ impl Rounds for Agent {
         Self::stack_of(self, project)
     }
 
+    fn alive(&self) {
+        notify::alive();
+    }
+
+    fn ready(&self) {
+        notify::ready(&self.in_a_line());
+    }
+
     fn idle(&self) {
+        self.tell_manager();
         self.save();
         self.eyes.rest();
     }
@@ -220,6 +230,7 @@ impl Agent {
             self.trigger(Trigger::Stack(stack.clone()));
         }
         self.owned.replace(owned);
+        self.keep_roots(&observed);
         Ok((engine, observed))
     }
 
@@ -381,7 +392,7 @@ mod tests {
         let (sender, triggers) = mpsc::unbounded_channel();
         let agent = Agent::new(options, sender.clone());
         let listener = UnixListener::from_std(listen(&path, None, false).expect("free")).expect("served");
-        let pace = Pace { resync: Duration::from_secs(60), parallel: 2, until: None::<Instant> };
+        let pace = Pace { resync: Duration::from_secs(60), parallel: 2, alive: None, until: None::<Instant> };
         let folder = folder.to_owned();
         LocalSet::new()
             .run_until(async move {

@@ -5,13 +5,20 @@
 //! `plan` says; this file never decides that something is new. Lines on standard error start with the `<N>` that
 //! journald reads as their priority where it is the reader.
 
-use std::io::{IsTerminal, Write};
+use std::{
+    io::{IsTerminal, Write},
+    path::Path,
+};
 
 use plan::{
     drift::{Drift, Subject},
     status::{Transition, TransitionEvent},
 };
 use serde_json::{Map, Value};
+use systemd::{
+    journal::{self, Entry, Journal},
+    message_ids,
+};
 
 use crate::{clock, daemon::Agent, options::LogFormat};
 
@@ -22,11 +29,63 @@ pub fn report(agent: &Agent, transitions: &[Transition]) {
     }
     for transition in transitions {
         agent.store.tell(transition);
-        say(transition, agent.options.log_format);
+        agent.voice.say(transition);
     }
 }
 
-fn say(transition: &Transition, format: LogFormat) {
+/// Where messages go.
+#[derive(Debug)]
+pub enum Voice {
+    /// To the journal, with fields.
+    Journal(Journal),
+    /// To standard error, one line each.
+    Lines(LogFormat),
+}
+
+impl Voice {
+    /// The journal where it is asked for, or where standard error leads to it anyway.
+    pub fn of(format: LogFormat, socket: &Path) -> Self {
+        let stream = std::env::var("JOURNAL_STREAM").unwrap_or_default();
+        let wanted = match format {
+            LogFormat::Journal => true,
+            LogFormat::Auto => journal::is_stream(&stream, &std::io::stderr()),
+            LogFormat::Text | LogFormat::Json => false,
+        };
+        match wanted.then(|| Journal::at(socket)) {
+            Some(Ok(journal)) => Self::Journal(journal),
+            Some(Err(error)) => {
+                tracing::warn!("{error}; messages go to standard error");
+                Self::Lines(format)
+            }
+            None => Self::Lines(format),
+        }
+    }
+
+    fn say(&self, transition: &Transition) {
+        match self {
+            Self::Journal(journal) => {
+                if journal.send(&entry(transition)).is_err() {
+                    // journald may be restarted at any time: what it cannot take now is not lost.
+                    line(transition, LogFormat::Auto);
+                }
+            }
+            Self::Lines(format) => line(transition, *format),
+        }
+    }
+}
+
+/// The structured entry. What is secret was masked where it was made.
+fn entry(transition: &Transition) -> Entry {
+    let kind = transition.drift.as_ref().map(|drift| drift.kind);
+    Entry {
+        message: words(transition),
+        priority: priority(transition),
+        message_id: Some(message_ids::of(transition.event, kind)),
+        fields: named(transition),
+    }
+}
+
+fn line(transition: &Transition, format: LogFormat) {
     let stderr = std::io::stderr();
     let line = match format {
         LogFormat::Json => format!("{}\n", Value::Object(fields(transition))),
@@ -55,31 +114,40 @@ pub fn priority(transition: &Transition) -> u8 {
     }
 }
 
-/// The fields of the structured entry, under the journal's names. Values are text, as the journal has it.
+/// The fields of a JSON line, under the journal's names. Values are text, as the journal has it.
 pub fn fields(transition: &Transition) -> Map<String, Value> {
     let mut fields = Map::new();
-    let mut put = |name: &str, value: &str| {
-        if !value.is_empty() {
-            fields.insert(name.to_owned(), Value::String(value.to_owned()));
-        }
-    };
-    put("MESSAGE", &words(transition));
-    put("PRIORITY", &priority(transition).to_string());
-    put("TIMESTAMP", &clock::stamp(transition.at));
-    put("EVENT", transition.event.as_str());
-    put("STACK", transition.stack.as_str());
-    put("GENERATION", transition.generation.as_ref().map_or("", |generation| generation.as_str()));
+    let mut put = |name: &str, value: String| drop(fields.insert(name.to_owned(), Value::String(value)));
+    put("MESSAGE", words(transition));
+    put("PRIORITY", priority(transition).to_string());
+    put("TIMESTAMP", clock::stamp(transition.at));
+    for (name, value) in named(transition).into_iter().filter(|(_, value)| !value.is_empty()) {
+        put(name, value);
+    }
+    fields
+}
+
+/// The stable fields; empty ones mean nothing.
+fn named(transition: &Transition) -> Vec<(&'static str, String)> {
+    let generation = transition.generation.as_ref().map_or("", |generation| generation.as_str());
+    let mut fields = vec![
+        ("EVENT", transition.event.as_str().to_owned()),
+        ("STACK", transition.stack.to_string()),
+        ("GENERATION", generation.to_owned()),
+    ];
     if let Some(drift) = &transition.drift {
         let (service, container) = names(drift);
-        put("SERVICE", service);
-        put("CONTAINER", container);
-        put("SUBJECT", &drift.subject.to_string());
-        put("KIND", drift.kind.as_str());
-        put("FIELD", &drift.field);
-        put("EXPECTED", &drift.want);
-        put("ACTUAL", &drift.have);
-        put("PLACE", drift.place.as_deref().unwrap_or_default());
-        put("CAUSE", drift.cause.as_deref().unwrap_or_default());
+        fields.extend([
+            ("SERVICE", service.to_owned()),
+            ("CONTAINER", container.to_owned()),
+            ("SUBJECT", drift.subject.to_string()),
+            ("KIND", drift.kind.as_str().to_owned()),
+            ("FIELD", drift.field.clone()),
+            ("EXPECTED", drift.want.clone()),
+            ("ACTUAL", drift.have.clone()),
+            ("PLACE", drift.place.clone().unwrap_or_default()),
+            ("CAUSE", drift.cause.clone().unwrap_or_default()),
+        ]);
     }
     fields
 }

@@ -35,6 +35,12 @@ pub trait Rounds: 'static {
     /// The stack with this Compose project.
     fn stack_of(&self, project: &ProjectName) -> Option<StackName>;
 
+    /// The loop goes round: whoever supervises the process may know.
+    fn alive(&self);
+
+    /// The profile has been looked at, and every stack that it touches has its pass before it.
+    fn ready(&self);
+
     /// Nothing runs and nothing is about to: memory can be written, `--once` can end if nothing is in flight.
     fn idle(&self);
 
@@ -49,6 +55,8 @@ pub struct Pace {
     pub resync: Duration,
     /// At most this many passes at a time.
     pub parallel: usize,
+    /// [`Rounds::alive`] is called this often, where somebody wants to know.
+    pub alive: Option<Duration>,
     /// `--once`: end when nothing is left to do, at the latest then.
     pub until: Option<Instant>,
 }
@@ -74,7 +82,8 @@ pub async fn run<R: Rounds>(rounds: Rc<R>, pace: Pace, mut triggers: UnboundedRe
         passes: JoinSet::new(),
         stack_of_task: BTreeMap::new(),
     };
-    state.take(&Trigger::EveryStackNow);
+    state.take(&Trigger::Reload);
+    let mut alive = pace.alive.map(|every| Instant::now() + every);
     let mut resync = Instant::now() + pace.resync;
     loop {
         state.start_due();
@@ -82,6 +91,13 @@ pub async fn run<R: Rounds>(rounds: Rc<R>, pace: Pace, mut triggers: UnboundedRe
             return;
         }
         let next = state.scheduler.next_due().map_or(resync, |due| due.min(resync));
+        if let (Some(due), Some(every)) = (alive, pace.alive)
+            && due <= Instant::now()
+        {
+            state.rounds.alive();
+            alive = Some(Instant::now() + every);
+        }
+        let next = alive.map_or(next, |due| next.min(due));
         let next = pace.until.map_or(next, |until| next.min(until));
         // Each arm may be dropped at any time without losing anything: a trigger stays in its channel, an ended pass in
         // its set.
@@ -117,11 +133,14 @@ impl<R: Rounds> Loop<R> {
                     self.scheduler.request(&stack, now);
                 }
             }
-            Trigger::EveryStack | Trigger::EveryStackNow | Trigger::Engine => {
+            Trigger::EveryStack | Trigger::EveryStackNow | Trigger::Engine | Trigger::Reload => {
                 // What has just left the profile is not among its stacks any more, and gets its pass all the same.
                 let gone = self.rounds.rescan();
                 for stack in gone.into_iter().chain(self.rounds.stacks()) {
                     self.scheduler.request_now(&stack, now);
+                }
+                if *trigger == Trigger::Reload {
+                    self.rounds.ready();
                 }
             }
             Trigger::Stop => {}
@@ -197,6 +216,8 @@ mod tests {
         failed: RefCell<Vec<String>>,
         running: Cell<u32>,
         flying: Cell<u32>,
+        beats: Cell<u32>,
+        ready: Cell<u32>,
     }
 
     impl Rounds for Fake {
@@ -230,6 +251,14 @@ mod tests {
 
         fn idle(&self) {}
 
+        fn alive(&self) {
+            self.beats.set(self.beats.get() + 1);
+        }
+
+        fn ready(&self) {
+            self.ready.set(self.ready.get() + 1);
+        }
+
         fn in_flight(&self) -> bool {
             self.flying.get() > 0
         }
@@ -237,7 +266,7 @@ mod tests {
 
     fn pace(until: Option<Duration>) -> Pace {
         let until = until.map(|span| Instant::now() + span);
-        Pace { resync: Duration::from_secs(300), parallel: 4, until }
+        Pace { resync: Duration::from_secs(300), parallel: 4, alive: None, until }
     }
 
     #[tokio::test]
@@ -258,6 +287,25 @@ mod tests {
         let pace = pace(Some(Duration::from_secs(20)));
         LocalSet::new().run_until(run(Rc::clone(&fake), pace, triggers)).await;
         assert_eq!(fake.passes.borrow().iter().filter(|name| *name == "web").count(), 3);
+    }
+
+    #[tokio::test]
+    async fn the_loop_itself_says_that_it_is_alive_and_when_a_reload_was_taken_in() {
+        let fake = Rc::new(Fake::default());
+        let (send, triggers) = mpsc::unbounded_channel();
+        let pace = Pace { alive: Some(Duration::from_millis(20)), ..pace(None) };
+        LocalSet::new()
+            .run_until(async {
+                let run = tokio::task::spawn_local(run(Rc::clone(&fake), pace, triggers));
+                sleep(Duration::from_millis(130)).await;
+                send.send(Trigger::Reload).expect("the loop listens");
+                sleep(Duration::from_millis(30)).await;
+                send.send(Trigger::Stop).expect("the loop listens");
+                run.await.expect("it ends");
+            })
+            .await;
+        assert!((4..=8).contains(&fake.beats.get()), "{} beats", fake.beats.get());
+        assert_eq!(fake.ready.get(), 2, "once at the start, once for the reload");
     }
 
     #[tokio::test]

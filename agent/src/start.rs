@@ -6,11 +6,10 @@
 use std::{fs, io::IsTerminal as _, os::unix::fs::DirBuilderExt, path::Path, rc::Rc, time::Duration};
 
 use anyhow::Context as _;
-use futures_util::StreamExt as _;
+use systemd::notify;
 use tokio::{
     net::UnixListener,
     runtime,
-    signal::unix::{SignalKind, signal},
     sync::mpsc,
     task::{JoinHandle, LocalSet, spawn_local},
     time::Instant,
@@ -21,16 +20,12 @@ use crate::{
     control::{access::Rules, server},
     daemon::Agent,
     exit::{Exit, Failure},
-    eyes::About,
     methods::Control,
     options::{LogFormat, Options},
     rounds::{self, Pace},
     socket,
-    triggers::Trigger,
+    sources::listen_to_all,
 };
-
-/// Where the link leads is asked this often, whatever the watch says: watches run out, and some file systems have none.
-const LOOK: Duration = Duration::from_secs(2);
 
 /// Runs the daemon until it is told to stop, or `--once` until nothing is left to do.
 ///
@@ -78,16 +73,16 @@ async fn serve(options: Options) -> Result<Exit, Failure> {
     let pace = Pace {
         resync: options.resync,
         parallel: usize::from(options.parallel),
+        alive: notify::alive_every(),
         until: options.once.then(|| Instant::now() + options.timeout),
     };
     let agent = Agent::new(options, sender);
-    let mut tasks = vec![signals(&agent)?];
+    let mut tasks = listen_to_all(&agent)?;
     if !agent.options.once {
         tasks.push(control(&agent)?);
-        tasks.push(look(&agent));
     }
-    tasks.push(listen(&agent));
     rounds::run(Rc::clone(&agent), pace, triggers).await;
+    notify::stopping();
     for task in tasks {
         task.abort();
     }
@@ -96,70 +91,21 @@ async fn serve(options: Options) -> Result<Exit, Failure> {
     if agent.options.once {
         return Ok(status.as_ref().map_or(Exit::NoAnswer, Exit::of_host));
     }
-    fs::remove_file(agent.options.socket()).ok();
     Ok(Exit::Converged)
 }
 
 fn control(agent: &Rc<Agent>) -> Result<JoinHandle<()>, Failure> {
     let options = &agent.options;
-    let path = options.socket();
-    let listener = socket::listen(&path, options.group.as_deref(), options.read_group.is_some())?;
+    let listener = match notify::control_socket()? {
+        Some(handed_over) => handed_over,
+        None => socket::listen(&options.socket(), options.group.as_deref(), options.read_group.is_some())?,
+    };
     let listener = UnixListener::from_std(listener).context("cannot serve the control socket")?;
     let rules = Rules {
         own_uid: rustix::process::geteuid().as_raw(),
         act_group: options.group.clone(),
         read_group: options.read_group.clone(),
     };
-    Ok(spawn_local(server::serve(listener, rules, Rc::new(Control(Rc::clone(agent))))))
-}
-
-fn signals(agent: &Rc<Agent>) -> Result<JoinHandle<()>, Failure> {
-    let listen = |kind| signal(kind).context("cannot listen for signals");
-    let (mut term, mut int, mut hup) =
-        (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?, listen(SignalKind::hangup())?);
-    let agent = Rc::clone(agent);
-    Ok(spawn_local(async move {
-        loop {
-            let trigger = tokio::select! {
-                _ = term.recv() => Trigger::Stop,
-                _ = int.recv() => Trigger::Stop,
-                _ = hup.recv() => Trigger::EveryStackNow,
-            };
-            agent.trigger(trigger);
-        }
-    }))
-}
-
-fn look(agent: &Rc<Agent>) -> JoinHandle<()> {
-    let agent = Rc::clone(agent);
-    spawn_local(async move {
-        loop {
-            tokio::time::sleep(LOOK).await;
-            agent.trigger(Trigger::Profile);
-        }
-    })
-}
-
-/// Turns the Engine's events into triggers; where the stream ends, everything is looked at again.
-fn listen(agent: &Rc<Agent>) -> JoinHandle<()> {
-    let agent = Rc::clone(agent);
-    spawn_local(async move {
-        loop {
-            // Whatever happens from now on is going to be heard, however long connecting takes.
-            let since = crate::clock::now().0 / 1000;
-            if let Ok(mut events) = agent.eyes.address().and_then(|at| docker::events::events(at, since)) {
-                agent.eyes.listen(true);
-                while let Some(event) = events.next().await {
-                    match agent.eyes.heard(&event) {
-                        About::Project(project) => agent.trigger(Trigger::Project(project)),
-                        About::Anybody => agent.trigger(Trigger::EveryStack),
-                        About::Nobody => {}
-                    }
-                }
-                agent.eyes.listen(false);
-            }
-            tokio::time::sleep(Duration::from_secs(1)).await;
-            agent.trigger(Trigger::Engine);
-        }
-    })
+    let serving = server::serve(listener, rules, Rc::new(Control(Rc::clone(agent))));
+    Ok(spawn_local(serving))
 }

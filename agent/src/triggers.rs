@@ -19,6 +19,8 @@ pub enum Trigger {
     Profile,
     /// The Engine's event stream was lost or came back: whatever happened meanwhile was not heard.
     Engine,
+    /// Look at the profile and at every stack, and tell the service manager when that has been taken in.
+    Reload,
     /// End; containers stay as they are.
     Stop,
 }

@@ -259,7 +259,11 @@ pub fn digest_key(state_dir: &Path) -> Result<[u8; 32], PlaceError> {
     }
     let mut key = [0; 32];
     getrandom::fill(&mut key).map_err(|error| failed(io::Error::other(error.to_string())))?;
-    let new = state_dir.join(format!(".digest.key.{}", std::process::id()));
+    // Several stacks are read at a time, and each may be the first that needs it.
+    let mut attempt = [0; 8];
+    getrandom::fill(&mut attempt).map_err(|error| failed(io::Error::other(error.to_string())))?;
+    let attempt: String = attempt.iter().map(|byte| format!("{byte:02x}")).collect();
+    let new = state_dir.join(format!(".digest.key.{attempt}"));
     let made = (|| {
         let flags = OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::WRONLY | OFlags::CLOEXEC;
         let mut file = fs::File::from(rustix::fs::open(&new, flags, Mode::RUSR | Mode::WUSR)?);
@@ -293,6 +297,7 @@ fn read_key(path: &Path) -> io::Result<[u8; 32]> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
     use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 
     use super::*;
@@ -402,5 +407,21 @@ mod tests {
         fs::write(folder.path().join("digest.key"), "short").expect("written");
         let error = digest_key(folder.path()).expect_err("refused");
         assert!(error.to_string().contains("digest.key"), "{error}");
+    }
+
+    #[test]
+    fn whoever_is_first_makes_the_digest_key_and_all_have_the_same() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let ask = || {
+            std::thread::scope(|scope| {
+                let all: Vec<_> =
+                    (0..16).map(|_| scope.spawn(|| digest_key(folder.path()).expect("a key"))).collect();
+                all.into_iter().map(|thread| thread.join().expect("no panic")).collect::<BTreeSet<_>>()
+            })
+        };
+        let keys = ask();
+        assert_eq!(keys.len(), 1);
+        assert_eq!(ask(), keys);
+        assert_eq!(fs::read_dir(folder.path()).expect("there").count(), 1);
     }
 }

@@ -113,6 +113,17 @@ impl Programs {
         command
     }
 
+    /// The daemon with variables set, as a service manager sets them.
+    ///
+    /// # Panics
+    /// It cannot be started.
+    pub fn daemon_with(&self, log: &Path, variables: &[(&str, &str)]) -> Daemon {
+        let log = fs::File::create(log).expect("a log");
+        let mut command = self.agent();
+        command.args(["--socket", &self.socket]).envs(variables.iter().copied());
+        Daemon(command.stdout(Stdio::null()).stderr(log).spawn().expect("it runs"))
+    }
+
     /// The daemon; it ends when dropped.
     ///
     /// # Panics
@@ -157,6 +168,30 @@ impl Programs {
 pub struct Daemon(Child);
 
 impl Daemon {
+    /// Sends it a signal by name.
+    ///
+    /// # Panics
+    /// There is no `kill` command.
+    pub fn signal(&self, name: &str) {
+        let sent = Command::new("kill").args(["-s", name, &self.0.id().to_string()]).status();
+        assert!(sent.expect("the kill command").success());
+    }
+
+    /// Waits for its end.
+    ///
+    /// # Panics
+    /// It does not end within [`PATIENCE`].
+    pub fn ended(&mut self) -> bool {
+        let began = Instant::now();
+        loop {
+            if let Some(status) = self.0.try_wait().expect("a child") {
+                return status.success();
+            }
+            assert!(began.elapsed() < PATIENCE, "it does not end");
+            sleep(Duration::from_millis(20));
+        }
+    }
+
     /// Its process id.
     pub fn pid(&self) -> u32 {
         self.0.id()

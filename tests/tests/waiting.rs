@@ -8,7 +8,12 @@ use serde_json::Value;
 use tests::{Engine, Profile, Programs};
 
 fn stack<'a>(status: &'a Value, name: &str) -> &'a Value {
-    status["stacks"].as_array().into_iter().flatten().find(|stack| stack["name"] == name).unwrap_or(&Value::Null)
+    status["stacks"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .find(|stack| stack["name"] == name)
+        .unwrap_or(&Value::Null)
 }
 
 struct Lab {
@@ -48,10 +53,20 @@ fn a_stack_waits_for_what_it_lacks_and_the_others_go_on() {
     let mount = engine.folder().join("nas");
     fs::create_dir(&mount).unwrap();
     profile.write("one", "plain", "compose.yaml", PLAIN);
-    profile.write("one", "image", "compose.yaml", "services: {app: {image: 'nowhere.invalid/x:1'}, ok: {image: 'standin:1', restart: always}}\n");
+    profile.write(
+        "one",
+        "image",
+        "compose.yaml",
+        "services: {app: {image: 'nowhere.invalid/x:1'}, ok: {image: 'standin:1', restart: always}}\n",
+    );
     let needs_mount = format!("x-agent: {{requires_mounts: [{}]}}\n{PLAIN}", mount.display());
     profile.write("one", "mount", "compose.yaml", &needs_mount);
-    profile.write("one", "name", "compose.yaml", "services: {app: {image: 'standin:1', container_name: taken, restart: always}}\n");
+    profile.write(
+        "one",
+        "name",
+        "compose.yaml",
+        "services: {app: {image: 'standin:1', container_name: taken, restart: always}}\n",
+    );
     profile.write("one", "path", "compose.yaml", "services: {app: {image: 'standin:1', restart: always, volumes: [{type: bind, source: /mnt/absent, target: /d, bind: {create_host_path: false}}]}}\n");
     profile.switch("one");
     engine.docker_prints(&["run", "-d", "--name", "taken", "standin:1"]);
@@ -108,7 +123,9 @@ fn an_engine_or_a_profile_that_is_away_is_unknown_and_never_gone() {
     lab.programs.wait_until("the profile is unknown", || lab.programs.status()["profile_error"].is_string());
     assert!(lab.running("plain-app-1"));
     lab.profile.switch("empty");
-    lab.programs.wait_until("the guard holds", || lab.programs.status()["notes"].as_array().is_some_and(|notes| !notes.is_empty()));
+    lab.programs.wait_until("the guard holds", || {
+        lab.programs.status()["notes"].as_array().is_some_and(|notes| !notes.is_empty())
+    });
     assert!(lab.running("plain-app-1") && lab.running("other-app-1"));
     assert!(lab.programs.agentctl(&["reconcile", "--allow-empty"]).status.success());
     lab.programs.wait_until("both are gone", || !lab.running("plain-app-1") && !lab.running("other-app-1"));

@@ -1,0 +1,97 @@
+//! What makes the agent look: where does each [`Trigger`] come from?
+//!
+//! The profile's link, the table of mounts, the Engine's events and signals. None of them decides anything: each only says
+//! that something may have changed, and whatever is missed, the resync finds.
+
+use std::{path::Path, rc::Rc, time::Duration};
+
+use anyhow::Context as _;
+use futures_util::StreamExt as _;
+use systemd::{mount_watch, notify, watch};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::mpsc,
+    task::{JoinHandle, spawn_local},
+    time::sleep,
+};
+
+use crate::{daemon::Agent, exit::Failure, eyes::About, triggers::Trigger};
+
+/// When to ask for the Engine's events again after they have ended.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// Everything that a daemon, or one `--once`, listens to.
+pub fn listen_to_all(agent: &Rc<Agent>) -> Result<Vec<JoinHandle<()>>, Failure> {
+    let mut tasks = vec![signals(agent)?, events(agent)];
+    if !agent.options.once {
+        tasks.extend([profile(agent), mounts(agent)]);
+    }
+    Ok(tasks)
+}
+
+fn signals(agent: &Rc<Agent>) -> Result<JoinHandle<()>, Failure> {
+    let listen = |kind| signal(kind).context("cannot listen for signals");
+    let (mut term, mut int, mut hup) =
+        (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?, listen(SignalKind::hangup())?);
+    let agent = Rc::clone(agent);
+    Ok(spawn_local(async move {
+        loop {
+            let trigger = tokio::select! {
+                _ = term.recv() => Trigger::Stop,
+                _ = int.recv() => Trigger::Stop,
+                _ = hup.recv() => {
+                    // The loop of passes says when the reload is done.
+                    notify::reloading();
+                    Trigger::Reload
+                }
+            };
+            agent.trigger(trigger);
+        }
+    }))
+}
+
+fn profile(agent: &Rc<Agent>) -> JoinHandle<()> {
+    let agent = Rc::clone(agent);
+    let watch = watch::Watch::new(&agent.options.profile, watch::Pace::default());
+    spawn_local(async move { watch.run(|| agent.trigger(Trigger::Profile)).await })
+}
+
+/// A mount that comes or goes may be one that a stack waits for.
+fn mounts(agent: &Rc<Agent>) -> JoinHandle<()> {
+    let agent = Rc::clone(agent);
+    let (sender, mut changes) = mpsc::unbounded_channel();
+    if let Err(error) = mount_watch::watch(Path::new(mount_watch::OWN), sender) {
+        tracing::warn!("{}; mounts are looked at every resync only", Failure::from(error));
+    }
+    spawn_local(async move {
+        while changes.recv().await.is_some() {
+            for stack in agent.stacks_with_mounts() {
+                agent.trigger(Trigger::Stack(stack));
+            }
+        }
+    })
+}
+
+/// The Engine's events; where their stream ends, everything is looked at again.
+fn events(agent: &Rc<Agent>) -> JoinHandle<()> {
+    let agent = Rc::clone(agent);
+    spawn_local(async move {
+        loop {
+            // Whatever happens from now on is going to be heard, however long connecting takes.
+            let since = crate::clock::now().0 / 1000;
+            if let Ok(mut events) = agent.eyes.address().and_then(|at| docker::events::events(at, since)) {
+                agent.eyes.listen(true);
+                while let Some(event) = events.next().await {
+                    match agent.eyes.heard(&event) {
+                        About::Project(project) => agent.trigger(Trigger::Project(project)),
+                        About::Anybody => agent.trigger(Trigger::EveryStack),
+                        About::Nobody => {}
+                    }
+                }
+                agent.eyes.listen(false);
+            }
+            sleep(AGAIN).await;
+            agent.trigger(Trigger::Engine);
+        }
+    })
+}
