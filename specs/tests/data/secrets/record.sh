@@ -91,6 +91,8 @@ for entry in "${files[@]}"; do
   sops --config /dev/null --disable-version-check --decrypt --input-type "$format" --output-type "$format" "cases/$format-key_groups.sops" > "cases/$format-key_groups.plain"
 done
 
+# One stack's variables, for the benchmark.
+record keys22-dotenv dotenv plain/keys22.env --age "$age"
 # Small ones, in which each byte is changed in turn.
 for entry in yaml:plain/small.yaml json:plain/small.json dotenv:plain/small.env ini:plain/small.ini binary:plain/small.bin; do
   record "small-${entry%%:*}" "${entry%%:*}" "${entry#*:}" --age "$age"
