@@ -90,7 +90,7 @@ impl Look<'_, '_> {
 
     /// A file of `secrets:` or `configs:`: `all.yaml#postgres/password` is one value of an encrypted file.
     fn file_object(&self, path: &Path, wanted: &Wanted, inputs: &mut Inputs) -> io::Result<()> {
-        let (file, key) = self.split(path);
+        let (file, key) = split(path, |path| self.reader.kind(path));
         if let Some(plaintext) = self.reader.plaintext(&file)? {
             return match key {
                 Some(key) => {
@@ -111,21 +111,6 @@ impl Look<'_, '_> {
             inputs.resolved.insert(path.to_owned(), resolved.clone());
         }
         self.fact(path, resolved, inputs)
-    }
-
-    /// A path with `#key` behind it, unless a file really has that name. Both may hold further `#`s: the first one behind
-    /// which nothing but a key can stand is the border.
-    fn split(&self, path: &Path) -> (PathBuf, Option<String>) {
-        if self.reader.kind(path) == FileKind::Missing {
-            let text = path.to_string_lossy();
-            for (at, _) in text.match_indices('#') {
-                let (file, key) = text.split_at(at);
-                if self.reader.kind(Path::new(file)) == FileKind::File {
-                    return (file.into(), key.strip_prefix('#').map(str::to_owned));
-                }
-            }
-        }
-        (path.to_owned(), None)
     }
 
     /// A bound file that the profile declares; an encrypted one is bound in plaintext.
@@ -171,6 +156,21 @@ impl Look<'_, '_> {
         }
         Ok(())
     }
+}
+
+/// A path with `#key` behind it, unless a file really has that name. Both may hold further `#`s: the first one that stands
+/// behind a file's name is the border.
+pub fn split(path: &Path, kind: impl Fn(&Path) -> FileKind) -> (PathBuf, Option<String>) {
+    if kind(path) == FileKind::Missing {
+        let text = path.to_string_lossy();
+        for (at, _) in text.match_indices('#') {
+            let (file, key) = text.split_at(at);
+            if kind(Path::new(file)) == FileKind::File {
+                return (file.into(), key.strip_prefix('#').map(str::to_owned));
+            }
+        }
+    }
+    (path.to_owned(), None)
 }
 
 /// The files of the `secrets:` and `configs:` that an enabled service uses, and as whose.

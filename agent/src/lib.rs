@@ -32,6 +32,7 @@ pub mod report;
 pub mod rooted;
 pub mod rounds;
 pub mod scheduler;
+pub mod sealed;
 pub mod socket;
 pub mod sops_program;
 pub mod sources;

@@ -7,6 +7,7 @@ mod hold;
 mod problems;
 mod reconcile;
 mod remote;
+mod secrets;
 mod status;
 mod table;
 mod wait;
@@ -44,6 +45,7 @@ enum Verb {
     Wait(wait::Wait),
     Config(config::Config),
     Check(check::Check),
+    Secrets(secrets::Secrets),
     Hold(hold::Hold),
     Release(hold::Release),
     History(history::History),
@@ -65,6 +67,7 @@ impl Cli {
             Verb::Wait(verb) => verb.run(&self.socket),
             Verb::Config(verb) => verb.run(),
             Verb::Check(verb) => verb.run(),
+            Verb::Secrets(verb) => verb.run(),
             Verb::Hold(verb) => verb.run(&self.socket),
             Verb::Release(verb) => verb.run(&self.socket),
             Verb::History(verb) => verb.run(&self.socket),
