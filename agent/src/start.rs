@@ -33,6 +33,7 @@ use crate::{
 /// It cannot start.
 pub fn start(options: Options) -> Result<Exit, Failure> {
     log(options.log_format);
+    keep_memory_private();
     folder(&options.runtime_dir, 0o755)?;
     folder(&options.state_dir, 0o700)?;
     let runtime = runtime::Builder::new_current_thread()
@@ -46,6 +47,17 @@ pub fn start(options: Options) -> Result<Exit, Failure> {
     // A read that hangs on a dead mount must not keep the daemon from ending.
     runtime.shutdown_timeout(Duration::from_millis(200));
     exit
+}
+
+/// No core dump of this process or of its children, and nobody but root looks into its memory: it holds plaintext.
+fn keep_memory_private() {
+    use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
+    let none = Rlimit { current: Some(0), maximum: Some(0) };
+    let limited = setrlimit(Resource::Core, none);
+    let private = set_dumpable_behavior(DumpableBehavior::NotDumpable);
+    if let Err(error) = limited.and(private) {
+        tracing::warn!("a crash may leave secrets in a core dump: {error}");
+    }
 }
 
 /// Sends the agent's own troubles to standard error; what happens to stacks goes through [`crate::report`].

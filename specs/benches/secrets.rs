@@ -34,9 +34,7 @@ fn main() -> ExitCode {
             let (times, peak) = theirs(&sops, &key, &file, &want);
             println!("sops -d:       {}, {peak} kB resident at most", shown(&times));
         }
-        None => {
-            println!("sops -d:       not measured, it is neither in $COMPOSE_AGENT_PEERS/bin nor on PATH")
-        }
+        None => println!("sops -d:       not measured: neither in $COMPOSE_AGENT_PEERS/bin nor on PATH"),
     }
     let slow = !cfg!(debug_assertions) && middle(&ours) >= MOST;
     if slow { ExitCode::FAILURE } else { ExitCode::SUCCESS }

@@ -11,6 +11,7 @@ use granit_parser::{Event, Parser, ScalarStyle};
 use crate::{
     Problem, Text,
     doc::{Directive, Entry, FileId, Map, Node, Path, Span, Value},
+    values::scalar_text,
 };
 
 /// How many nodes a file may hold once every alias is expanded.
@@ -262,11 +263,37 @@ impl Composer<'_> {
             _ => resolve(text).unwrap_or_else(|| string(text)),
         };
         if style == ScalarStyle::Plain && tag.is_empty() && is_timestamp(text) {
-            let message = format!("'{text}' is a date to YAML, expected a string");
+            let shown = Text::with_secrecy(text, self.secret);
+            let message = format!("'{}' is a date to YAML, expected a string", shown.shown());
             self.problems
                 .push(Problem::error("timestamp", at, &self.path(), message).hint("put quotes around it"));
         }
+        // A number has no secrecy of its own; where it is only a text to Compose, it becomes one that has.
+        let value = match value {
+            Value::Bool(_) | Value::Int(_) | Value::BigInt(_) | Value::Float(_)
+                if self.secret && self.is_text_to_compose() =>
+            {
+                string(scalar_text(&value).expose())
+            }
+            other => other,
+        };
         Node { span: at, directive: directive(tag), value }
+    }
+
+    /// Whether the value that comes next stands in a mapping whose values Compose makes into strings.
+    fn is_text_to_compose(&self) -> bool {
+        const TEXTS: [&str; 7] =
+            ["environment", "labels", "annotations", "args", "driver_opts", "options", "sysctls"];
+        let key = |open: &Open| match &open.content {
+            Content::Map { key: Some((key, _)), .. } => Some(key.clone()),
+            _ => None,
+        };
+        match self.stack.as_slice() {
+            [.., above, last] => {
+                key(last).is_some() && key(above).is_some_and(|key| TEXTS.contains(&key.as_str()))
+            }
+            _ => false,
+        }
     }
 }
 
@@ -398,6 +425,22 @@ mod tests {
         ] {
             assert_eq!(value(text), resolved, "{text}");
         }
+    }
+
+    #[test]
+    fn a_number_of_an_encrypted_file_keeps_its_secrecy_where_it_is_a_text() {
+        let text =
+            "services:\n  web:\n    environment: {PIN: 0x1F, RATE: 1e3, ON: true, NONE: }\n    scale: 2\n";
+        let document = &parse(text, FileId(0), true).unwrap()[0];
+        let web = document.get("services").unwrap().get("web").unwrap();
+        let value = |key: &str| web.get("environment").unwrap().get(key).unwrap();
+        for (key, want) in [("PIN", "31"), ("RATE", "1000"), ("ON", "true")] {
+            let text = value(key).as_text().unwrap();
+            assert_eq!((text.expose(), text.is_secret()), (want, true), "{key}");
+            assert!(!format!("{:?}", value(key)).contains(want));
+        }
+        assert_eq!(value("NONE").value, Value::Null);
+        assert_eq!(web.get("scale").unwrap().value, Value::Int(2));
     }
 
     #[test]

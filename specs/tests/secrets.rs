@@ -127,6 +127,9 @@ fn unusable_identities_say_what_is_wrong() {
         let error = Identities::new().add(key, &read(&format!("keys/{key}"))).unwrap_err().to_string();
         assert!(error.contains(want) && error.contains(key), "{error}");
     }
+    // A post-quantum identity takes nothing from the one beside it.
+    let both = [read("keys/postquantum.txt"), read("keys/age.txt")].concat();
+    assert_eq!(Identities::new().add("both", &both), Ok(1));
     let error = Identities::new().add("x", b"# none\n\n").unwrap_err();
     assert_eq!(error.to_string(), "cannot use the identity file x: it holds no identity");
     let error = Identities::new().add("x", b"\n\nAGE-SECRET-KEY-1XYZ\n").unwrap_err();

@@ -182,6 +182,7 @@ impl Identities {
 
 fn age_identities(label: &str, text: &str) -> Result<Vec<Identity>, (Option<usize>, &'static str)> {
     let mut found = Vec::new();
+    let mut passed_over = None;
     for (index, line) in text.lines().enumerate() {
         let line = line.trim();
         if line.is_empty() || line.starts_with('#') {
@@ -189,11 +190,20 @@ fn age_identities(label: &str, text: &str) -> Result<Vec<Identity>, (Option<usiz
         }
         // SOPS_AGE_KEY may hold several keys on one line.
         for word in line.split_whitespace() {
-            found.push(age_identity(label, word).map_err(|why| (Some(index + 1), why))?);
+            match age_identity(label, word) {
+                Ok(identity) => found.push(identity),
+                // One that only newer programs can use takes nothing from those beside it.
+                Err(POST_QUANTUM) => passed_over = Some((Some(index + 1), POST_QUANTUM)),
+                Err(why) => return Err((Some(index + 1), why)),
+            }
         }
     }
-    if found.is_empty() { Err((None, "it holds no identity")) } else { Ok(found) }
+    if found.is_empty() { Err(passed_over.unwrap_or((None, "it holds no identity"))) } else { Ok(found) }
 }
+
+/// The `age` crate encrypts to such recipients and cannot decrypt with their identities.
+const POST_QUANTUM: &str =
+    "post-quantum identities are not supported yet; add an X25519 one (age-keygen) beside it";
 
 fn age_identity(label: &str, word: &str) -> Result<Identity, &'static str> {
     let named =
@@ -203,9 +213,7 @@ fn age_identity(label: &str, word: &str) -> Result<Identity, &'static str> {
         return Ok(Identity { name: named(IdentityKind::X25519, recipient), key: Key::Native(key) });
     }
     if word.starts_with("AGE-SECRET-KEY-PQ-") {
-        return Err(
-            "post-quantum identities are not supported yet; add an X25519 one (age-keygen) beside it",
-        );
+        return Err(POST_QUANTUM);
     }
     if word.starts_with("age1") {
         return Err("this is a recipient (public); an identity starts with AGE-SECRET-KEY-");
