@@ -315,6 +315,22 @@ mod tests {
     }
 
     #[test]
+    fn a_spec_that_is_encrypted_itself_keeps_its_numbers_secret() {
+        let recorded = Path::new(env!("CARGO_MANIFEST_DIR")).join("../specs/tests/data/secrets");
+        let sealed = fs::read_to_string(recorded.join("cases/compose-yaml.sops")).expect("recorded");
+        let (_folder, want) = stack(&sealed);
+        let project = want.project.expect("it loads");
+        let web = &project.services["web"];
+        assert_eq!(web.scale, Some(2));
+        for (name, value) in [("PIN", "4711"), ("RATE", "0.5"), ("NAME", "hidden name")] {
+            let text = web.environment[name].as_ref().expect("a value");
+            assert_eq!((text.expose(), text.is_secret()), (value, true), "{name}");
+        }
+        let shown = format!("{project:?}");
+        assert!(!shown.contains("4711") && !shown.contains("hidden name"), "{shown}");
+    }
+
+    #[test]
     fn a_key_that_is_absent_empty_or_no_value_fails_closed_and_says_so() {
         for (file, words) in [
             ("all.yaml#postgres/passwd", "has no key `postgres/passwd`; one of: user, password"),

@@ -93,6 +93,8 @@ done
 
 # One stack's variables, for the benchmark.
 record keys22-dotenv dotenv plain/keys22.env --age "$age"
+# A spec that is encrypted itself.
+record compose-yaml yaml plain/compose.yaml --age "$age"
 # Small ones, in which each byte is changed in turn.
 for entry in yaml:plain/small.yaml json:plain/small.json dotenv:plain/small.env ini:plain/small.ini binary:plain/small.bin; do
   record "small-${entry%%:*}" "${entry%%:*}" "${entry#*:}" --age "$age"
