@@ -1,7 +1,10 @@
 /* The stand-in for every image of the tests: stays up as PID 1, ends on TERM, and answers whatever a health check
-   calls (curl, pg_isready, sh …) with success, or with failure where STANDIN_UNHEALTHY is set. */
+   calls (curl, pg_isready, sh …) with success, or with failure where STANDIN_UNHEALTHY is set. Called with --show FILE it
+   prints what the container has there. */
+#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 static void end(int signal) {
@@ -9,8 +12,18 @@ static void end(int signal) {
     _exit(0);
 }
 
-int main(void) {
+static int show(const char *path) {
+    char text[4096];
+    int file = open(path, O_RDONLY);
+    ssize_t length = file < 0 ? -1 : read(file, text, sizeof text);
+    return length < 0 || write(1, text, (size_t)length) != length;
+}
+
+int main(int count, char **words) {
     if (getpid() != 1) {
+        if (count == 3 && strcmp(words[1], "--show") == 0) {
+            return show(words[2]);
+        }
         return getenv("STANDIN_UNHEALTHY") ? 1 : 0;
     }
     if (getenv("STANDIN_EXIT")) {
