@@ -199,3 +199,37 @@ fn key_groups_open_with_enough_of_them() {
     assert!(matches!(error, SecretError::NoIdentity { groups: Some((1, 2)), .. }), "{error}");
     assert!(error.to_string().contains("1 of 2 needed key groups"), "{error}");
 }
+
+#[test]
+fn one_value_of_a_yaml_file_and_its_names_without_a_key() {
+    let file = read("cases/yaml-age.sops");
+    let plain = decrypt(&file, &ours()).unwrap();
+    for (path, value) in [
+        ("postgres/password", "c0rrect horse"),
+        ("postgres/port", "5432"),
+        ("postgres/ssl", "true"),
+        ("hosts/1", "2"),
+        ("hosts/2/token_secret", "abc"),
+        ("hosts/3/1", "list"),
+        ("odd key: #", "yes"),
+    ] {
+        assert_eq!(plain.get(path).unwrap().expose(), value, "{path}");
+    }
+    let names = inspect(&file).unwrap().names;
+    assert!(names.contains(&"hosts/2/token_secret".to_owned()), "{names:?}");
+    let error = inspect(b"a: &x ENC[AES256_GCM,data:x\nb: *x\nsops:\n    mac: ENC[x]\n").unwrap_err();
+    assert!(error.program().is_some() && error.to_string().contains("an anchor or an alias"), "{error}");
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::test_runner::Config { cases: 3000, ..Default::default() })]
+
+    /// Whatever stands in such a file, reading it ends, and ends in an answer.
+    #[test]
+    fn odd_yaml_is_read_or_refused(text in "[-a:#?,'\"|>&*!%~ \n\t\\[\\]{}\\\\é\r]{0,120}") {
+        let file = format!("{text}\nsops:\n    mac: ENC[x]\n");
+        let _ = inspect(file.as_bytes());
+        let file = format!("a:\n  {}\nsops:\n    mac: ENC[x]\n", text.replace('\n', "\n  "));
+        let _ = inspect(file.as_bytes());
+    }
+}

@@ -106,8 +106,8 @@ fn name_value(value: &Value, path: String, names: &mut Vec<String>) {
         Value::Map(entries) => name_entries(entries, &format!("{path}/"), names),
         Value::List(items) => {
             let values = items.iter().filter_map(|item| match item {
-                Item::Value(value) => Some(value),
-                Item::Comment(_) => None,
+                Item::Value(value) if !is_encrypted_comment(value) => Some(value),
+                _ => None,
             });
             for (index, value) in values.enumerate() {
                 name_value(value, format!("{path}/{index}"), names);
@@ -115,6 +115,11 @@ fn name_value(value: &Value, path: String, names: &mut Vec<String>) {
         }
         _ => names.push(path),
     }
+}
+
+/// In a list sops writes an encrypted comment as if it were an item.
+fn is_encrypted_comment(value: &Value) -> bool {
+    matches!(value, Value::Text(text) if text.starts_with("ENC[") && text.ends_with(",type:comment]"))
 }
 
 /// `Err` holds the names at the deepest level that was reached.

@@ -4,6 +4,9 @@
 //! Kept apart from the loader's parser, which drops comments. What sops never writes (anchors, aliases, directives)
 //! is refused by name, so that the caller can hand the file to the program.
 
+mod blocks;
+
+use self::blocks::{SimpleKey, column_of};
 use super::{
     super::tree::Secret,
     comments::{Comment, Place},
@@ -64,15 +67,6 @@ pub(super) struct Token {
     pub(super) start: Mark,
 }
 
-/// A place where a key without `?` may have begun.
-#[derive(Clone, Copy, Default)]
-struct SimpleKey {
-    possible: bool,
-    required: bool,
-    token: usize,
-    mark: Mark,
-}
-
 pub(super) struct Scanner<'t> {
     pub(super) chars: &'t [char],
     pub(super) mark: Mark,
@@ -105,10 +99,6 @@ pub(super) fn is_end_of_line(char: char) -> bool {
 
 pub(super) fn is_blank_or_end(char: char) -> bool {
     is_blank(char) || is_end_of_line(char)
-}
-
-fn column_of(mark: Mark) -> isize {
-    isize::try_from(mark.column).unwrap_or(isize::MAX)
 }
 
 impl<'t> Scanner<'t> {
@@ -393,79 +383,6 @@ impl<'t> Scanner<'t> {
         }
         self.indicator(Kind::Value, 1);
         Ok(())
-    }
-
-    fn is_still_key(&mut self, at: usize) -> Result<bool, Failure> {
-        let mark = self.mark;
-        let Some(key) = self.simple_keys.get_mut(at).filter(|key| key.possible) else { return Ok(false) };
-        if key.mark.line < mark.line || key.mark.index + 1024 < mark.index {
-            if key.required {
-                return self.fail("a key without its `:`");
-            }
-            key.possible = false;
-            return Ok(false);
-        }
-        Ok(true)
-    }
-
-    fn save_simple_key(&mut self) -> Result<(), Failure> {
-        let required = self.flow_level == 0 && self.indent == column_of(self.mark);
-        if self.simple_key_allowed {
-            self.remove_simple_key()?;
-            let key = SimpleKey { possible: true, required, token: self.tokens.len(), mark: self.mark };
-            if let Some(slot) = self.simple_keys.last_mut() {
-                *slot = key;
-            }
-        }
-        Ok(())
-    }
-
-    fn remove_simple_key(&mut self) -> Result<(), Failure> {
-        match self.simple_keys.last_mut() {
-            Some(key) if key.possible && key.required => self.fail("a key without its `:`"),
-            Some(key) => {
-                key.possible = false;
-                Ok(())
-            }
-            None => Ok(()),
-        }
-    }
-
-    /// Opens a block where the column is beyond the current one's.
-    fn roll(&mut self, start: Mark, token: Option<usize>, kind: Kind) -> Result<(), Failure> {
-        if self.flow_level > 0 || self.indent >= column_of(start) {
-            return Ok(());
-        }
-        if self.indents.len() >= MAX_OPEN {
-            return self.fail("nested too deeply");
-        }
-        self.indents.push(self.indent);
-        self.indent = column_of(start);
-        self.tokens.insert(token.unwrap_or(self.tokens.len()), Token { kind, start });
-        Ok(())
-    }
-
-    /// Closes the blocks that lie beyond `column`. Comments at the indentation of a block that ends belong behind it.
-    fn unroll(&mut self, column: isize, scanned_from: Mark) {
-        if self.flow_level > 0 {
-            return;
-        }
-        // One before where scanning began; at the very start there is no block to close.
-        let mut end = Mark { index: scanned_from.index.saturating_sub(1), ..scanned_from };
-        while self.indent > column {
-            let mut reached = end.index;
-            for comment in self.comments.iter().rev() {
-                if comment.end < reached {
-                    break;
-                }
-                if isize::try_from(comment.start.column).is_ok_and(|at| at == self.indent + 1) {
-                    end = comment.start;
-                }
-                reached = comment.scanned_from;
-            }
-            self.push(Kind::BlockEnd, end);
-            self.indent = self.indents.pop().unwrap_or(-1);
-        }
     }
 
     /// Eats blanks, breaks and comments.
