@@ -2,6 +2,8 @@
 
 use std::{
     fs,
+    io::{Read as _, Write as _},
+    os::unix::process::CommandExt as _,
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
     sync::atomic::{AtomicU32, Ordering},
@@ -9,19 +11,17 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tempfile::TempDir;
-
 use crate::PATIENCE;
 
 /// How many Engines this process has started.
 static STARTED: AtomicU32 = AtomicU32::new(0);
 
-/// A Docker Engine of the test's own: its network, mounts and processes are in namespaces that die with it.
+/// A Docker Engine of the test's own: its network, mounts and processes are in namespaces that die with it, and a process
+/// of its own takes everything away when the test ends, or is killed.
 #[derive(Debug)]
 pub struct Engine {
-    folder: TempDir,
-    daemon: Child,
-    cgroup: String,
+    folder: PathBuf,
+    guard: Child,
 }
 
 /// What the Engine's namespaces look like: folders that real stacks bind are empty and its own, and the devices that they
@@ -43,17 +43,25 @@ impl Engine {
     /// # Panics
     /// There is no `dockerd`, or it does not come up.
     pub fn start(images: &[&str]) -> Self {
-        let folder = tempfile::Builder::new().prefix("compose-agent-").tempdir().expect("a folder");
+        let folder = tempfile::Builder::new().prefix("compose-agent-").tempdir().expect("a folder").keep();
         let number = STARTED.fetch_add(1, Ordering::Relaxed);
         let cgroup = format!("compose-agent-test-{}-{number}", std::process::id());
-        let script = format!("cd {}\n{NAMESPACE}\n", folder.path().display())
+        let script = format!("cd {}\n{NAMESPACE}\n", folder.display())
             + &format!(
                 "exec dockerd --config-file $PWD/daemon.json --data-root $PWD/data --exec-root $PWD/exec --pidfile $PWD/pid --host unix://$PWD/docker.sock --cgroup-parent {cgroup} --log-level warn"
             );
-        fs::write(folder.path().join("daemon.json"), "{}").expect("written");
-        fs::write(folder.path().join("start"), script).expect("written");
-        let daemon = Self::spawn(folder.path());
-        let engine = Self { folder, daemon, cgroup };
+        fs::write(folder.join("daemon.json"), "{}").expect("written");
+        fs::write(folder.join("start"), script).expect("written");
+        let guard = Command::new("sh")
+            .args(["-c", include_str!("guard.sh"), "guard"])
+            .args([&folder, &memory_of(&folder), Path::new(&cgroup)])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            // Ctrl-C is for the test: the guard ends when that has.
+            .process_group(0)
+            .spawn();
+        let mut engine = Self { folder, guard: guard.expect("a shell") };
+        engine.tell("start");
         engine.wait();
         eprintln!("Engine {}", engine.docker_prints(&["version", "--format", "{{.Server.Version}}"]));
         engine.load(images);
@@ -62,28 +70,24 @@ impl Engine {
 
     /// The folder for profiles and state; goes with the Engine.
     pub fn folder(&self) -> &Path {
-        self.folder.path()
+        &self.folder
     }
 
-    fn spawn(folder: &Path) -> Child {
-        let log = fs::OpenOptions::new().create(true).append(true).open(folder.join("dockerd.log"));
-        Command::new("unshare")
-            .args(["--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "sh"])
-            .arg(folder.join("start"))
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(log.expect("a log"))
-            .spawn()
-            .expect("unshare (Debian: apt-get install util-linux docker.io iproute2 iptables), as root")
+    /// Tells the guard, and waits until it has done it.
+    fn tell(&mut self, word: &str) {
+        let (Some(input), Some(output)) = (&mut self.guard.stdin, &mut self.guard.stdout) else { return };
+        writeln!(input, "{word}").expect("the guard listens");
+        let mut answer = vec![0; word.len() + 1];
+        output.read_exact(&mut answer).expect("the guard answers");
     }
 
     fn wait(&self) {
         let began = Instant::now();
         while !self.docker(&["version"]).status.success() {
-            let log = fs::read_to_string(self.folder.path().join("dockerd.log")).unwrap_or_default();
+            let log = fs::read_to_string(self.folder.join("dockerd.log")).unwrap_or_default();
             assert!(
                 began.elapsed() < PATIENCE,
-                "no Engine: these tests need dockerd (Debian: apt-get install docker.io iproute2 iptables) and root.\n{log}"
+                "no Engine: these tests need dockerd (Debian: apt-get install docker.io iproute2 iptables util-linux) and root.\n{log}"
             );
             sleep(Duration::from_millis(100));
         }
@@ -91,25 +95,26 @@ impl Engine {
 
     /// Kills the Engine, and with it every container.
     pub fn kill(&mut self) {
-        let _ = self.daemon.kill();
-        let _ = self.daemon.wait();
+        self.tell("kill");
     }
 
     /// Starts it again with what it had.
     pub fn revive(&mut self) {
-        let _ = fs::remove_file(self.folder.path().join("pid"));
-        self.daemon = Self::spawn(self.folder.path());
+        // The numbers of dead processes mean others in new namespaces.
+        let _ = fs::remove_file(self.folder.join("pid"));
+        let _ = fs::remove_dir_all(self.folder.join("exec"));
+        self.tell("start");
         self.wait();
     }
 
     /// A folder on a memory file system that the Engine sees, too; goes with it.
     pub fn memory(&self) -> PathBuf {
-        Path::new("/dev/shm").join(self.folder.path().file_name().unwrap_or_default())
+        memory_of(&self.folder)
     }
 
     /// `DOCKER_HOST`.
     pub fn host(&self) -> String {
-        format!("unix://{}", self.folder.path().join("docker.sock").display())
+        format!("unix://{}", self.folder.join("docker.sock").display())
     }
 
     /// Runs the `docker` command on this Engine.
@@ -145,7 +150,7 @@ impl Engine {
     }
 
     fn load(&self, images: &[&str]) {
-        let root = self.folder.path().join("root");
+        let root = self.folder.join("root");
         fs::create_dir_all(root.join("bin")).expect("a folder");
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("standin/standin.c");
         let built = Command::new("cc")
@@ -159,7 +164,7 @@ impl Engine {
         for name in ["standin", "curl", "wget", "pg_isready", "redis-cli", "stat"] {
             std::os::unix::fs::symlink("sh", root.join("bin").join(name)).expect("linked");
         }
-        let archive = self.folder.path().join("root.tar");
+        let archive = self.folder.join("root.tar");
         let packed = Command::new("tar").arg("-C").arg(&root).arg("-cf").arg(&archive).arg(".").status();
         assert!(packed.expect("tar").success(), "the stand-in cannot be packed");
         let archive = archive.display().to_string();
@@ -176,23 +181,11 @@ impl Engine {
 
 impl Drop for Engine {
     fn drop(&mut self) {
-        // Killing `unshare` kills the first process of the namespace, and with it everything in there.
-        let _ = self.daemon.kill();
-        let _ = self.daemon.wait();
-        let _ = fs::remove_dir_all(self.memory());
-        for hierarchy in fs::read_dir("/sys/fs/cgroup").into_iter().flatten().flatten() {
-            remove_groups(&hierarchy.path().join(&self.cgroup));
-        }
-        remove_groups(&Path::new("/sys/fs/cgroup").join(&self.cgroup));
+        drop(self.guard.stdin.take());
+        let _ = self.guard.wait();
     }
 }
 
-/// Removes an emptied control group and those in it.
-fn remove_groups(group: &Path) {
-    for below in fs::read_dir(group).into_iter().flatten().flatten() {
-        if below.path().is_dir() {
-            remove_groups(&below.path());
-        }
-    }
-    let _ = fs::remove_dir(group);
+fn memory_of(folder: &Path) -> PathBuf {
+    Path::new("/dev/shm").join(folder.file_name().unwrap_or_default())
 }

@@ -6,6 +6,7 @@
 //!
 //! **Promises:** the host's containers are never touched; nothing stays behind.
 
+pub mod corpus;
 mod engine;
 mod profile;
 mod programs;

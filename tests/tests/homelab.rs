@@ -1,162 +1,21 @@
 //! Do the stacks of a real homelab come up, stay as they are, and follow a switch?
-//!
-//! Their compose files are read from the corpus beside the repository, where it is there; their images are stand-ins.
 
-#![expect(clippy::expect_used, clippy::unwrap_used, clippy::panic, reason = "tests")]
+#![expect(clippy::unwrap_used, reason = "tests")]
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeSet,
     fs,
-    path::{Path, PathBuf},
-    process::Command,
     time::{Duration, Instant},
 };
 
-use serde_json::Value;
 use tests::{
     Engine, PATIENCE, Profile, Programs,
+    corpus::{
+        Stack, assert_all_up, checked_images, corpus, env_file, hosts, image, running, services, stacks,
+    },
     proxy::{Proxy, changes},
     secret::Key,
 };
-
-/// One stack of the corpus that a Nix unit ran.
-struct Stack {
-    name: String,
-    compose: String,
-    siblings: Vec<PathBuf>,
-    env: BTreeMap<String, String>,
-    project: Value,
-}
-
-fn corpus() -> Option<PathBuf> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/corpus/homelab-2025-10");
-    path.is_dir().then_some(path)
-}
-
-/// A value for a variable that the operator's own env files would have given.
-fn value(name: &str) -> String {
-    match name {
-        "UPLOAD_LOCATION" | "DB_DATA_LOCATION" => format!("/mnt/docker/{}", name.to_lowercase()),
-        "IMMICH_VERSION" => "release".into(),
-        "NGINX_PORT" => "18080".into(),
-        "WEB_APP_PORT" => "13000".into(),
-        other => format!("value-of-{}", other.to_lowercase()),
-    }
-}
-
-fn stacks(corpus: &Path, agentctl: &Path, scratch: &Path) -> Vec<Stack> {
-    let index: Value = serde_json::from_slice(&fs::read(corpus.join("index.json")).unwrap()).unwrap();
-    let mut stacks = Vec::new();
-    for (path, entry) in index.as_object().unwrap() {
-        if entry["unit"].is_null() {
-            continue;
-        }
-        let name = path.to_lowercase().replace('/', "-");
-        let file = corpus.join(path).join(entry["compose"][0].as_str().unwrap());
-        // An image by digest cannot be made locally, and a path outside the Engine's own folders stays on the machine.
-        let compose: String = fs::read_to_string(file).unwrap();
-        let digest = compose.find("@sha256:").map(|at| compose[at..at + 8 + 64].to_owned());
-        let compose = compose.replace(digest.as_deref().unwrap_or("@sha256:"), "");
-        let compose = compose
-            .replace("/docker/tdarr", "/mnt/docker/tdarr")
-            .replace("/run/current-system", "/mnt/system");
-        let strings =
-            |key: &str| entry[key].as_array().unwrap().iter().map(|item| item.as_str().unwrap().to_owned());
-        let compose = checked_often(&compose);
-        let siblings = strings("siblings").map(|name| corpus.join(path).join(name)).collect();
-        let env = strings("vars").map(|name| (name.clone(), value(&name))).collect();
-        let mut stack = Stack { name, compose, siblings, env, project: Value::Null };
-        stack.project = load(&stack, agentctl, scratch);
-        stacks.push(stack);
-    }
-    stacks
-}
-
-/// What the stack declares, as `agentctl config` says.
-fn load(stack: &Stack, agentctl: &Path, scratch: &Path) -> Value {
-    let folder = scratch.join(&stack.name);
-    fs::create_dir_all(&folder).unwrap();
-    fs::write(folder.join("compose.yaml"), &stack.compose).unwrap();
-    fs::write(folder.join(".env"), env_file(&stack.env)).unwrap();
-    let output = Command::new(agentctl)
-        .current_dir(&folder)
-        .args(["config", "-f", "compose.yaml", "-p", &stack.name, "--format", "json"])
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "{}: {}", stack.name, String::from_utf8_lossy(&output.stderr));
-    serde_json::from_slice(&output.stdout).unwrap()
-}
-
-/// The same with health checks every second: a stand-in needs no time to come up.
-fn checked_often(compose: &str) -> String {
-    let mut lines = Vec::new();
-    for line in compose.lines().filter(|line| !line.trim_start().starts_with("interval:")) {
-        lines.push(line.to_owned());
-        if line.trim_end().ends_with(" healthcheck:") && !line.trim_start().starts_with('#') {
-            let indent = line.len() - line.trim_start().len();
-            lines.push(format!("{}interval: 1s", " ".repeat(indent + 2)));
-        }
-    }
-    lines.join("\n") + "\n"
-}
-
-/// Images whose own health check is waited for: somebody depends on their health and declares no check.
-fn checked_images(stacks: &[Stack]) -> BTreeSet<String> {
-    let mut checked = BTreeSet::new();
-    for stack in stacks {
-        for (_, service) in services(&stack.project) {
-            for (name, edge) in service["depends_on"].as_object().into_iter().flatten() {
-                let needed = &stack.project["services"][name];
-                if edge["condition"] == "service_healthy" && needed["healthcheck"].is_null() {
-                    checked.insert(image(stack, name, needed));
-                }
-            }
-        }
-    }
-    checked
-}
-
-fn env_file(env: &BTreeMap<String, String>) -> String {
-    env.iter().map(|(name, value)| format!("{name}={value}\n")).collect()
-}
-
-fn services(project: &Value) -> impl Iterator<Item = (&String, &Value)> {
-    project["services"].as_object().unwrap().iter()
-}
-
-/// What only one stack of a host can have.
-fn claims(project: &Value) -> BTreeSet<String> {
-    let mut claims = BTreeSet::new();
-    for (_, service) in services(project) {
-        claims.extend(service["container_name"].as_str().map(str::to_owned));
-        for port in service["ports"].as_array().into_iter().flatten() {
-            claims.insert(format!("{}/{}", port["published"], port["protocol"]));
-        }
-    }
-    claims
-}
-
-/// As few hosts as their names and ports allow.
-fn hosts(stacks: Vec<Stack>) -> Vec<Vec<Stack>> {
-    let mut hosts: Vec<(BTreeSet<String>, Vec<Stack>)> = Vec::new();
-    for stack in stacks {
-        let wanted = claims(&stack.project);
-        match hosts.iter_mut().find(|(taken, _)| taken.is_disjoint(&wanted)) {
-            Some((taken, on_it)) => {
-                taken.extend(wanted);
-                on_it.push(stack);
-            }
-            None => hosts.push((wanted, vec![stack])),
-        }
-    }
-    hosts.into_iter().map(|(_, on_it)| on_it).collect()
-}
-
-fn image(stack: &Stack, name: &str, service: &Value) -> String {
-    service["image"]
-        .as_str()
-        .map_or_else(|| format!("{}-{name}", stack.project["name"].as_str().unwrap()), str::to_owned)
-}
 
 /// A generation with these stacks; their variables are in an encrypted `.env`.
 fn declare(
@@ -178,35 +37,6 @@ fn declare(
 
 fn as_it_is(stack: &Stack) -> String {
     stack.compose.clone()
-}
-
-/// Container id and state, by `project/service`.
-fn running(engine: &Engine) -> BTreeMap<String, (String, String)> {
-    let format = "{{.Label \"com.docker.compose.project\"}}/{{.Label \"com.docker.compose.service\"}}\t{{.ID}}\t{{.Status}}";
-    let list = engine.docker_prints(&["ps", "-a", "--no-trunc", "--format", format]);
-    let line = |line: &str| {
-        let mut parts = line.split('\t').map(str::to_owned);
-        Some((parts.next()?, (parts.next()?, parts.next()?)))
-    };
-    list.lines().filter_map(line).collect()
-}
-
-/// Every declared container runs, and is healthy where it has a check.
-fn assert_all_up(engine: &Engine, host: &[Stack]) {
-    let running = running(engine);
-    let mut declared = 0;
-    for stack in host {
-        for (name, service) in services(&stack.project) {
-            declared += 1;
-            let key = format!("{}/{name}", stack.project["name"].as_str().unwrap());
-            let state = &running.get(&key).unwrap_or_else(|| panic!("{key} is missing: {running:#?}")).1;
-            assert!(state.starts_with("Up"), "{key}: {state}");
-            let checked =
-                service["healthcheck"]["test"].is_array() && service["healthcheck"]["disable"] != true;
-            assert!(!checked || state.contains("(healthy)"), "{key}: {state}");
-        }
-    }
-    assert_eq!(running.len(), declared, "and nothing else: {running:#?}");
 }
 
 #[test]

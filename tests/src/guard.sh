@@ -1,0 +1,29 @@
+# Keeps one Engine: starts and kills it as its standard input says, and takes everything away when that ends, as it does
+# when the test does, however it does. Arguments: the folder, the memory folder, the control group.
+folder=$1 memory=$2 cgroup=$3 engine=
+trap '' INT TERM HUP
+halt() {
+  [ -n "$engine" ] || return 0
+  # unshare(1) passes no signal on; killed, it takes its namespaces and everything in them with it.
+  kill -KILL "$engine"
+  wait "$engine"
+  engine=
+}
+while read -r word; do
+  case $word in
+    start)
+      unshare --net --mount --pid --fork --kill-child --mount-proc sh "$folder/start" </dev/null >/dev/null 2>>"$folder/dockerd.log" &
+      engine=$!
+      ;;
+    kill) halt ;;
+  esac
+  echo "$word"
+done
+halt
+# The kernel takes a moment over what the dead have had open.
+for _ in 1 2 3 4 5 6 7 8 9 10; do
+  rm -rf "$folder" "$memory" 2>/dev/null
+  find /sys/fs/cgroup -depth -type d -path "*/$cgroup*" -exec rmdir {} + 2>/dev/null
+  [ -e "$folder" ] || break
+  sleep 0.2
+done
