@@ -152,6 +152,9 @@ impl Eyes {
         if let Ok(mut last) = self.last.try_lock() {
             *last = None;
         }
+        if let Some(engine) = self.engine.borrow().as_ref() {
+            engine.rest();
+        }
     }
 
     async fn connected(&self) -> Result<Engine, String> {

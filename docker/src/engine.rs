@@ -112,6 +112,11 @@ impl Engine {
         Ok(Self { facts: facts(&version, &info, agreed), wire, api: agreed })
     }
 
+    /// Nothing is about to be asked.
+    pub fn rest(&self) {
+        self.wire.rest();
+    }
+
     /// What kind of Engine it is.
     pub fn facts(&self) -> &EngineFacts {
         &self.facts

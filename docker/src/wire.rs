@@ -4,11 +4,15 @@
 //! would blind the agent. What is read and decided on therefore goes through these few lines and is decoded leniently;
 //! the stream of events is bollard's.
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
-use hyper::{Method, Request, StatusCode, header};
+use hyper::{Method, Request, StatusCode, client::conn::http1::SendRequest, header};
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use tokio::net::{TcpStream, UnixStream};
@@ -99,22 +103,35 @@ pub enum Payload {
     Tar(Bytes),
 }
 
-/// One client; every request has a connection of its own, which a local socket makes cheap.
+/// A connection that is ready for another request.
+type Idle = SendRequest<Full<Bytes>>;
+
+/// The most connections that are kept for the next questions.
+const MOST_IDLE: usize = 8;
+
+/// One client. Questions share connections, as long as a snapshot is being taken; whatever changes something has one of
+/// its own, so that it is never sent on a connection that the Engine is about to close.
 #[derive(Debug, Clone)]
 pub struct Wire {
     address: Address,
     version: String,
+    idle: Arc<Mutex<Vec<Idle>>>,
 }
 
 impl Wire {
     /// A client that speaks `version` (`v1.41`); empty: whatever the Engine speaks.
     pub fn new(address: Address, version: impl Into<String>) -> Self {
-        Self { address, version: version.into() }
+        Self { address, version: version.into(), idle: Arc::default() }
     }
 
     /// The address.
     pub fn address(&self) -> &Address {
         &self.address
+    }
+
+    /// Nothing is about to be asked: connections are closed.
+    pub fn rest(&self) {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
     /// Asks, with the deadline of a question.
@@ -142,16 +159,29 @@ impl Wire {
     }
 
     async fn exchange(&self, method: Method, path: &str, payload: Payload) -> Result<Value, WireError> {
-        let (status, body) = match &self.address {
-            Address::Unix(socket) => {
-                let stream = UnixStream::connect(socket).await.map_err(|source| self.unreachable(source))?;
-                self.send(TokioIo::new(stream), method, path, payload).await?
+        let question = method == Method::GET;
+        let kept = question.then(|| self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop()).flatten();
+        let answer = match kept {
+            Some(mut kept) => {
+                self.send(&mut kept, &method, path, &payload).await.ok().map(|answer| (kept, answer))
             }
-            Address::Tcp(address) => {
-                let stream = TcpStream::connect(address).await.map_err(|source| self.unreachable(source))?;
-                self.send(TokioIo::new(stream), method, path, payload).await?
+            None => None,
+        };
+        let (sender, (status, body)) = match answer {
+            Some(answer) => answer,
+            // The Engine may have closed it meanwhile: a question is asked again.
+            None => {
+                let mut sender = self.connect().await?;
+                let answer = self.send(&mut sender, &method, path, &payload).await?;
+                (sender, answer)
             }
         };
+        if question {
+            let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+            if idle.len() < MOST_IDLE {
+                idle.push(sender);
+            }
+        }
         let value = serde_json::from_slice(&body).unwrap_or(Value::Null);
         if status.is_success() || status == StatusCode::NOT_MODIFIED {
             return Ok(value);
@@ -166,24 +196,30 @@ impl Wire {
         WireError::Unreachable { address: self.address.to_string(), source }
     }
 
-    async fn send<S>(
+    async fn connect(&self) -> Result<Idle, WireError> {
+        match &self.address {
+            Address::Unix(socket) => {
+                let stream = UnixStream::connect(socket).await.map_err(|source| self.unreachable(source))?;
+                shake_hands(TokioIo::new(stream)).await
+            }
+            Address::Tcp(address) => {
+                let stream = TcpStream::connect(address).await.map_err(|source| self.unreachable(source))?;
+                shake_hands(TokioIo::new(stream)).await
+            }
+        }
+    }
+
+    async fn send(
         &self,
-        io: S,
-        method: Method,
+        sender: &mut Idle,
+        method: &Method,
         path: &str,
-        payload: Payload,
-    ) -> Result<(StatusCode, Bytes), WireError>
-    where
-        S: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
-    {
-        let broken = |error: &dyn std::fmt::Display| WireError::Broken(error.to_string());
-        let (mut sender, connection) =
-            hyper::client::conn::http1::handshake(io).await.map_err(|e| broken(&e))?;
-        let connection = tokio::spawn(connection);
+        payload: &Payload,
+    ) -> Result<(StatusCode, Bytes), WireError> {
         let (kind, bytes) = match payload {
             Payload::Nothing => ("application/json", Bytes::new()),
             Payload::Json(value) => ("application/json", Bytes::from(value.to_string())),
-            Payload::Tar(bytes) => ("application/x-tar", bytes),
+            Payload::Tar(bytes) => ("application/x-tar", bytes.clone()),
         };
         let prefix = if self.version.is_empty() { String::new() } else { format!("/{}", self.version) };
         let request = Request::builder()
@@ -194,16 +230,26 @@ impl Wire {
             .header(header::CONTENT_TYPE, kind)
             .body(Full::new(bytes))
             .map_err(|e| broken(&e))?;
+        sender.ready().await.map_err(|e| broken(&e))?;
         let response = sender.send_request(request).await.map_err(|e| broken(&e))?;
         let status = response.status();
-        let body = Limited::new(response.into_body(), MAX_ANSWER)
-            .collect()
-            .await
-            .map_err(|e| broken(&e))?
-            .to_bytes();
-        connection.abort();
-        Ok((status, body))
+        let body = Limited::new(response.into_body(), MAX_ANSWER).collect().await.map_err(|e| broken(&*e))?;
+        Ok((status, body.to_bytes()))
     }
+}
+
+fn broken(error: &dyn std::fmt::Display) -> WireError {
+    WireError::Broken(error.to_string())
+}
+
+/// The connection lives as long as its sender.
+async fn shake_hands<S>(io: S) -> Result<Idle, WireError>
+where
+    S: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
+{
+    let (sender, connection) = hyper::client::conn::http1::handshake(io).await.map_err(|e| broken(&e))?;
+    tokio::spawn(connection);
+    Ok(sender)
 }
 
 /// Percent-encodes a query value.

@@ -57,6 +57,7 @@ impl Engine {
             .args([&folder, &memory_of(&folder), Path::new(&cgroup)])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
+            .stderr(Stdio::null())
             // Ctrl-C is for the test: the guard ends when that has.
             .process_group(0)
             .spawn();

@@ -25,7 +25,13 @@ fn compose() -> Option<PathBuf> {
 
 fn up(compose: &Path, engine: &Engine, folder: &Path) {
     let mut command = Command::new(compose);
-    command.env("DOCKER_HOST", engine.host()).current_dir(folder);
+    let compose_file = folder.join("compose.yaml");
+    command
+        .env("DOCKER_HOST", engine.host())
+        .arg("-f")
+        .arg(compose_file)
+        .arg("--project-directory")
+        .arg(folder);
     let output = command.args(["up", "-d", "--remove-orphans"]).output().expect("it runs");
     assert!(output.status.success(), "{}: {}", folder.display(), String::from_utf8_lossy(&output.stderr));
 }
@@ -64,6 +70,16 @@ fn compose_and_the_agent_take_over_from_each_other_and_nothing_restarts() {
     profile.switch("gen");
     let folders: Vec<PathBuf> =
         host.iter().map(|stack| profile.link().join("etc/compose-agent").join(&stack.name)).collect();
+
+    // Before API 1.42 Compose cannot make a bind source that has a propagation; the agent can.
+    let volumes = host
+        .iter()
+        .flat_map(|stack| services(&stack.project))
+        .flat_map(|(_, service)| service["volumes"].as_array());
+    for volume in volumes.flatten().filter(|volume| volume["bind"]["propagation"].is_string()) {
+        let bind = format!("{}:/x", volume["source"].as_str().unwrap());
+        engine.docker_prints(&["run", "--rm", "-e", "STANDIN_EXIT=0", "-v", &bind, "standin:1"]);
+    }
 
     // Compose brings them up; the agent finds nothing to do.
     folders.iter().for_each(|folder| up(&compose, &engine, folder));

@@ -192,13 +192,6 @@ fn host(spec: &mut ContainerSpec, s: &Service) {
             None => VolumesFrom::Service(from.expose().split(':').next().unwrap_or_default().to_owned()),
         })
         .collect();
-    spec.links = s
-        .external_links
-        .iter()
-        .map(|link| {
-            link.map(|link| if link.contains(':') { link.to_owned() } else { format!("{link}:{link}") })
-        })
-        .collect();
 }
 
 fn devices(spec: &mut ContainerSpec, s: &Service) {

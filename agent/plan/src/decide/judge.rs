@@ -1,6 +1,6 @@
 //! How does a container compare with its declaration, and what would put all of that right at once?
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, path::Path};
 
 use specs::{Text, hash, settings::SecretChange};
 
@@ -15,6 +15,7 @@ use crate::{
     desire::container_name,
     desired::DesiredService,
     drift::{Drift, DriftKind},
+    ids::ServiceName,
     observed::{ObservedContainer, RunState},
 };
 
@@ -137,7 +138,7 @@ pub(super) fn judge(draft: &Draft<'_>, service: &DesiredService, container: &Obs
         found.options.clone_from(&wanted.options);
     }
     let mut differences = differences(&folded, &have, known);
-    differences.retain(|difference| !is_same_file(difference, &spec, container));
+    differences.retain(|difference| !is_same_file(draft, difference, &spec, container));
     if stale.is_some() {
         // Said once, as what it is.
         let joined = ["network_mode", "ipc", "pid", "volumes_from"];
@@ -158,12 +159,25 @@ pub(super) fn judge(draft: &Draft<'_>, service: &DesiredService, container: &Obs
 
 /// Another generation's copy of a file with the same bytes: a container that runs need not be made anew for it. One that
 /// is stopped is: by its next start the old copy may be gone.
-fn is_same_file(difference: &FieldDifference, spec: &ContainerSpec, container: &ObservedContainer) -> bool {
+fn is_same_file(
+    draft: &Draft<'_>,
+    difference: &FieldDifference,
+    spec: &ContainerSpec,
+    container: &ObservedContainer,
+) -> bool {
     let target = difference.field.strip_prefix("volumes.").and_then(|field| field.strip_suffix(".source"));
     let Some(target) = target.filter(|_| container.state.status == RunState::Running) else { return false };
     let key = digest_key(target);
-    let same =
-        spec.digests.get(&key).is_some_and(|digest| container.labels.digests.get(&key) == Some(digest));
+    let started_with = container.labels.digests.get(&key);
+    // Docker Compose binds the path as declared, and leaves no digest.
+    let (want, have) = (difference.want.expose(), difference.have.expose());
+    let mut declared = draft.desired.inputs.resolved.iter();
+    if started_with.is_none()
+        && declared.any(|(path, leads_to)| leads_to == Path::new(want) && path == Path::new(have))
+    {
+        return true;
+    }
+    let same = spec.digests.get(&key).is_some_and(|digest| started_with == Some(digest));
     same && spec.mounts.get(target).is_some_and(|mount| mount.kind == MountKind::Bind)
 }
 
@@ -191,10 +205,33 @@ fn content(draft: &Draft<'_>, spec: &ContainerSpec, container: &ObservedContaine
 pub(super) fn spec_for(draft: &Draft<'_>, service: &DesiredService, number: u32) -> ContainerSpec {
     let mut spec = service.spec.clone();
     let name = Text::plain(container_name(&draft.desired.project_name, service, number));
+    let links = links(draft, service, number);
     for endpoint in spec.networks.values_mut() {
         endpoint.aliases.insert(name.clone());
+        endpoint.links.clone_from(&links);
     }
     spec
+}
+
+/// `links` and `external_links`, as Compose writes them into every network of a container: each container of a linked
+/// service under its alias, its short name and its full name, both with the *linking* container's number.
+fn links(draft: &Draft<'_>, service: &DesiredService, number: u32) -> Vec<Text> {
+    let project = &draft.desired.project_name;
+    let halves = |link: &Text| -> (String, String) {
+        let (name, alias) = link.expose().split_once(':').unwrap_or((link.expose(), link.expose()));
+        (name.to_owned(), alias.to_owned())
+    };
+    let mut links = Vec::new();
+    for (name, alias) in service.service.links.iter().map(halves) {
+        let Some(linked) = draft.desired.services.get(&ServiceName::from(name.as_str())) else { continue };
+        for container in (1..=linked.replicas).map(|number| container_name(project, linked, number)) {
+            let names = [alias.clone(), format!("{name}-{number}"), format!("{project}-{name}-{number}")];
+            links.extend(names.into_iter().map(|name| Text::plain(format!("{container}:{name}"))));
+        }
+    }
+    let external = service.service.external_links.iter().map(halves);
+    links.extend(external.map(|(name, alias)| Text::plain(format!("{name}:{alias}"))));
+    links
 }
 
 /// The containers that `service:X` and `volumes_from: [X]` mean now.
