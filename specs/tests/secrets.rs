@@ -222,7 +222,7 @@ fn one_value_of_a_yaml_file_and_its_names_without_a_key() {
 }
 
 proptest::proptest! {
-    #![proptest_config(proptest::test_runner::Config { cases: 3000, ..Default::default() })]
+    #![proptest_config(proptest::test_runner::Config { cases: 1000, ..Default::default() })]
 
     /// Whatever stands in such a file, reading it ends, and ends in an answer.
     #[test]

@@ -102,6 +102,11 @@ done
 # Documents that nobody would write.
 COMPOSE_AGENT_RECORD=$PWD/cases COMPOSE_AGENT_CASES=12 cargo test --quiet --package specs --test secrets_peers what_sops
 
+# A plugin's recipient (bech32 of `test` under `age1null`); the plugin is the script beside them.
+PATH=$PWD/plugin:$PATH
+age --encrypt --recipient age1null1w3jhxaq5ccrwp plain/small.env > plugin/small.age
+sops --config /dev/null --disable-version-check --encrypt --input-type dotenv --output-type dotenv --age age1null1w3jhxaq5ccrwp plain/small.env > plugin/small.sops
+
 # Files that only a key service opens: a PGP key that nobody keeps.
 gpg --batch --quiet --passphrase '' --quick-generate-key nobody@example.org default default never 2>/dev/null
 pgp=$(gpg --list-keys --with-colons | awk -F: '/^fpr/ {print $10; exit}')
