@@ -1,4 +1,4 @@
-//! Prints the canonical JSON of one compose file: `config -f FILE [-p NAME]`. `agentctl config` does more.
+//! Prints the canonical form of one compose file: `config -f FILE [-p NAME] [--format json|yaml]`. `agentctl config` does more.
 
 use std::{env, path::PathBuf, process::ExitCode};
 
@@ -12,17 +12,19 @@ fn main() -> ExitCode {
         ..LoadRequest::default()
     };
     let mut arguments = env::args().skip(1);
+    let mut format = String::new();
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
             "-f" | "--file" => request.files.extend(arguments.next().map(PathBuf::from)),
             "-p" | "--project-name" => request.name = arguments.next(),
-            "--format" => drop(arguments.next()),
+            "--format" => format = arguments.next().unwrap_or_default(),
             _ => {}
         }
     }
     match load(&request, &Disk) {
         Ok(loaded) => {
-            println!("{}", canonical::json(&loaded.project, canonical::Secrets::Mask));
+            let print = if format == "yaml" { canonical::yaml } else { canonical::json };
+            println!("{}", print(&loaded.project, canonical::Secrets::Mask).trim_end());
             ExitCode::SUCCESS
         }
         Err(problems) => {

@@ -10,6 +10,17 @@ use crate::{
     model::{MountKind, Project, Service},
 };
 
+/// Gives `deploy.replicas` what `scale` says, as Docker Compose does.
+pub(crate) fn settle(project: &mut Project) {
+    for service in project.services.values_mut() {
+        if let (Some(scale), Some(deploy)) = (service.scale, &mut service.deploy)
+            && deploy.replicas.is_none()
+        {
+            deploy.replicas = Some(scale);
+        }
+    }
+}
+
 /// Reports every contradiction, each at the field that causes it.
 pub fn consistency(project: &Project, document: &Node, problems: &mut Vec<Problem>) {
     for (name, service) in &project.services {
@@ -19,6 +30,21 @@ pub fn consistency(project: &Project, document: &Node, problems: &mut Vec<Proble
         check.dependencies(service);
         check.limits(service);
         check.targets(service);
+        check.build(service);
+        check.watch(service);
+    }
+    for (name, secret) in &project.secrets {
+        if !secret.external && secret.file.is_empty() && secret.environment.is_empty() {
+            let path = Path::of("secrets").key(name);
+            let at = document.get("secrets").and_then(|secrets| secrets.get(name));
+            let message = format!("secret \"{name}\" must declare either `file` or `environment`");
+            problems.push(Problem::error(
+                "consistency",
+                at.map_or_else(Span::default, |node| node.span),
+                &path,
+                message,
+            ));
+        }
     }
     cycles(project, document, problems);
 }
@@ -34,7 +60,14 @@ impl Check<'_> {
     fn error(&mut self, field: &str, message: String) {
         let path = Path::of("services").key(self.name);
         let node = self.document.get("services").and_then(|services| services.get(self.name));
-        let at = node.and_then(|node| node.get(field)).or(node).map_or_else(Span::default, |node| node.span);
+        let written = |node: &&Node| node.span.is_written();
+        // What follows from another field has no place of its own.
+        let implied = ["links", "volumes_from", "network_mode", "ipc", "pid", "uts", "cgroup"];
+        let fields = std::iter::once(field).chain(implied.into_iter().filter(|_| field == "depends_on"));
+        let at = node
+            .and_then(|node| fields.filter_map(|field| node.get(field)).find(written))
+            .or(node)
+            .map_or_else(Span::default, |node| node.span);
         let path = if field.is_empty() { path } else { path.key(field) };
         self.problems.push(Problem::error("consistency", at, &path, message));
     }
@@ -111,10 +144,11 @@ impl Check<'_> {
 
     fn dependencies(&mut self, service: &Service) {
         for (dependency, edge) in &service.depends_on {
-            if self.project.services.contains_key(dependency) || !edge.required {
+            let is_disabled = self.project.disabled_services.contains_key(dependency);
+            if self.project.services.contains_key(dependency) || is_disabled && !edge.required {
                 continue;
             }
-            let message = if self.project.disabled_services.contains_key(dependency) {
+            let message = if is_disabled {
                 format!(
                     "service \"{dependency}\" is required by \"{}\" but is disabled; enable its profile",
                     self.name
@@ -175,6 +209,52 @@ impl Check<'_> {
         }
     }
 
+    fn build(&mut self, service: &Service) {
+        let Some(build) = &service.build else { return };
+        for (name, context) in &build.additional_contexts {
+            let Some(target) = context.expose().strip_prefix("service:") else { continue };
+            let what = match self.project.services.get(target) {
+                None => "unknown",
+                Some(service) if service.build.is_none() => "non-buildable",
+                Some(_) => continue,
+            };
+            let message = format!(
+                "service \"{}\" declares {what} service \"{target}\" as additional context {name}",
+                self.name
+            );
+            self.error("build", message);
+        }
+        if !service.platform.is_empty()
+            && !build.platforms.is_empty()
+            && !build.platforms.contains(&service.platform)
+        {
+            self.error(
+                "platform",
+                format!("build.platforms must include platform \"{}\"", service.platform.shown()),
+            );
+        }
+        for reference in &build.secrets {
+            if !self.project.secrets.contains_key(reference.source.expose()) {
+                let source = reference.source.shown();
+                self.error(
+                    "build",
+                    format!("service \"{}\" refers to undefined build secret {source}", self.name),
+                );
+            }
+        }
+    }
+
+    fn watch(&mut self, service: &Service) {
+        let rules = service.develop.iter().flat_map(|develop| &develop.watch);
+        let needy = |action: &str| action != "rebuild" && action != "restart";
+        if rules.into_iter().any(|rule| rule.target.is_empty() && needy(rule.action.expose())) {
+            self.error(
+                "develop",
+                "develop.watch: a target is required for every action but rebuild and restart".into(),
+            );
+        }
+    }
+
     fn targets(&mut self, service: &Service) {
         let mut seen = BTreeSet::new();
         let tmpfs = service.tmpfs.iter().map(|entry| entry.expose().split(':').next().unwrap_or_default());
@@ -198,7 +278,11 @@ fn cycles(project: &Project, document: &Node, problems: &mut Vec<Problem>) {
     for start in project.services.keys() {
         let mut trail = Vec::new();
         if let Some(cycle) = find_cycle(project, start, &mut trail, &mut done) {
-            let at = document.get("services").and_then(|services| services.get(start)?.get("depends_on"));
+            let service = document.get("services").and_then(|services| services.get(start));
+            let at = service
+                .and_then(|service| service.get("depends_on"))
+                .filter(|node| node.span.is_written())
+                .or(service);
             let path = Path::of("services").key(start).key("depends_on");
             let message = format!("dependency cycle detected: {}", cycle.join(" -> "));
             problems.push(Problem::error(

@@ -22,8 +22,21 @@ pub struct DotenvError {
 /// # Errors
 /// The first statement that cannot be read.
 pub fn parse(text: &str, secret: bool, lookup: &dyn Lookup) -> Result<Vec<(String, Text)>, DotenvError> {
+    parse_after(text, secret, lookup, &|_: &str| None)
+}
+
+/// Reads a file after others: `known` has their variables, for expansion where neither `lookup` nor the file has one.
+///
+/// # Errors
+/// The first statement that cannot be read.
+pub fn parse_after(
+    text: &str,
+    secret: bool,
+    lookup: &dyn Lookup,
+    known: &dyn Lookup,
+) -> Result<Vec<(String, Text)>, DotenvError> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text).replace("\r\n", "\n");
-    let mut reader = Reader { rest: &text, whole: &text, secret, lookup, pairs: Vec::new() };
+    let mut reader = Reader { rest: &text, whole: &text, secret, lookup, known, pairs: Vec::new() };
     while reader.statement()? {}
     Ok(reader.pairs)
 }
@@ -57,6 +70,7 @@ struct Reader<'t> {
     whole: &'t str,
     secret: bool,
     lookup: &'t dyn Lookup,
+    known: &'t dyn Lookup,
     pairs: Vec<(String, Text)>,
 }
 
@@ -126,7 +140,7 @@ impl<'t> Reader<'t> {
     fn unquoted(&mut self) -> Result<Text, DotenvError> {
         let end = self.rest.find('\n').unwrap_or(self.rest.len());
         let line = &self.rest[..end];
-        let cut = if line.starts_with('#') { 0 } else { line.find(" #").unwrap_or(line.len()) };
+        let cut = line.find(" #").unwrap_or(line.len());
         let value = line[..cut].trim_end();
         let expanded = self.expand(value);
         self.rest = &self.rest[end..];
@@ -163,7 +177,8 @@ impl<'t> Reader<'t> {
         let text = Text::with_secrecy(value, self.secret);
         let lookup = |name: &str| {
             self.lookup.get(name).or_else(|| {
-                self.pairs.iter().rev().find(|(key, _)| key == name).map(|(_, value)| value.clone())
+                let own = self.pairs.iter().rev().find(|(key, _)| key == name);
+                own.map(|(_, value)| value.clone()).or_else(|| self.known.get(name))
             })
         };
         interpolate::expand(&text, &lookup, &mut |_| {}).map_err(|failure| match failure {
@@ -195,6 +210,18 @@ fn unescape(text: &str) -> String {
             Some('\\') => out.push('\\'),
             Some('"') => out.push('"'),
             Some('$') => out.push_str("$$"),
+            Some('0') => {
+                let digits: String =
+                    std::iter::from_fn(|| chars.next_if(char::is_ascii_digit)).take(3).collect();
+                // `\0` and three octal digits, which Go reads as `\NNN`; anything else stays as it is.
+                match u8::from_str_radix(&digits, 8) {
+                    Ok(byte) if digits.len() == 3 => out.push(char::from(byte)),
+                    _ => {
+                        out.push_str("\\0");
+                        out.push_str(&digits);
+                    }
+                }
+            }
             Some(other) => {
                 out.push('\\');
                 out.push(other);

@@ -1,99 +1,136 @@
 //! What does `extends` bring in?
 //!
-//! Compose Specification, "extends": the base service, from the same model or from another file, with the service merged
-//! on top of it.
+//! Compose Specification, "extends": the base service, from the same document or from another file, with the service merged
+//! on top of it. Services of the files below cannot be extended, as in Docker Compose 2.40.
 
-use std::path::{Path as FsPath, PathBuf};
+use std::{
+    collections::BTreeSet,
+    path::{Path as FsPath, PathBuf},
+};
 
 use crate::{
     Problem, doc,
     doc::{Map, Node, Span, Value},
-    interpolate,
     load::Loader,
-    merge, paths,
+    merge, paths, reset, unify,
 };
 
 /// How long a chain of bases may get.
-const MAX_CHAIN: usize = 64;
+const MAX_CHAIN: usize = 100;
 
-/// Replaces every `extends` of a document. `below` is the model of the files before.
-pub(crate) fn apply(loader: &mut Loader<'_>, document: &mut Node, folder: &FsPath, below: Option<&Node>) {
-    let names: Vec<String> = match document.get("services").and_then(Node::as_map) {
-        Some(services) => services.keys().cloned().collect(),
-        None => return,
-    };
-    for name in names {
-        let Some(resolved) = resolve(loader, document, below, &name, folder, &mut Vec::new()) else {
-            continue;
-        };
-        if let Value::Map(top) = &mut document.value
-            && let Some(Value::Map(services)) = top.get_mut("services").map(|entry| &mut entry.node.value)
-            && let Some(entry) = services.get_mut(&name)
-        {
-            entry.node = resolved;
-        }
-    }
+/// One document whose services extend each other.
+struct Scope {
+    document: Node,
+    /// Where relative paths in it start.
+    folder: PathBuf,
+    /// The `!reset` and `!override` paths of the document that the chain began in.
+    resets: Vec<doc::Path>,
+    /// The services whose bases are merged in already.
+    done: BTreeSet<String>,
 }
 
-/// The service with its bases merged in; `None` where it extends nothing, or where that failed.
+/// Replaces every `extends` of a document. `resets` are its `!reset` and `!override` paths: they hold against bases too.
+pub(crate) fn apply(loader: &mut Loader<'_>, document: &mut Node, folder: &FsPath, resets: &[doc::Path]) {
+    let extending: Vec<String> = match document.get("services").and_then(Node::as_map) {
+        Some(services) => services
+            .iter()
+            .filter(|(_, entry)| entry.node.get("extends").is_some())
+            .map(|(name, _)| name.clone())
+            .collect(),
+        None => return,
+    };
+    if extending.is_empty() {
+        return;
+    }
+    let taken = std::mem::replace(&mut document.value, Value::Null);
+    let mut scope = Scope {
+        document: Node::new(document.span, taken),
+        folder: folder.to_owned(),
+        resets: resets.to_vec(),
+        done: BTreeSet::new(),
+    };
+    for name in extending {
+        resolve(loader, &mut scope, &name, &mut Vec::new());
+    }
+    document.value = scope.document.value;
+}
+
+fn service_mut<'d>(document: &'d mut Node, name: &str) -> Option<&'d mut Node> {
+    let Value::Map(top) = &mut document.value else { return None };
+    let Value::Map(services) = &mut top.get_mut("services")?.node.value else { return None };
+    services.get_mut(name).map(|entry| &mut entry.node)
+}
+
+/// Merges the bases of one service in. `None` where that failed, which is a problem then.
 fn resolve(
     loader: &mut Loader<'_>,
-    document: &Node,
-    below: Option<&Node>,
+    scope: &mut Scope,
     name: &str,
-    folder: &FsPath,
     chain: &mut Vec<(PathBuf, String)>,
-) -> Option<Node> {
-    let mut service = document.get("services")?.get(name)?.clone();
-    let Value::Map(fields) = &mut service.value else { return None };
-    let extends = fields.shift_remove("extends")?.node;
+) -> Option<()> {
+    let node = service_mut(&mut scope.document, name)?;
+    let Value::Map(fields) = &mut node.value else { return Some(()) };
+    if scope.done.contains(name) || fields.get("extends").is_none_or(|entry| entry.node.value == Value::Null)
+    {
+        return Some(());
+    }
+    let extends = fields.get("extends")?.node.clone();
     let path = doc::Path::of("services").key(name).key("extends");
-    let (base_name, file) = match &extends.value {
-        Value::Str(base) => (base.expose().to_owned(), None),
-        Value::Map(_) => {
-            let text =
-                |key: &str| extends.get(key).and_then(Node::as_text).map(|text| text.expose().to_owned());
-            (text("service").unwrap_or_default(), text("file"))
-        }
-        _ => return None,
-    };
-    let here = file
-        .as_ref()
-        .map_or_else(|| folder.to_owned(), |file| PathBuf::from(paths::absolute(file, folder, None)));
+    let (base_name, file) = reference(loader, &extends, &path)?;
+    let here = file.as_ref().map_or_else(
+        || scope.folder.clone(),
+        |file| PathBuf::from(paths::absolute(file, &scope.folder, None)),
+    );
     if chain.len() >= MAX_CHAIN || chain.contains(&(here.clone(), base_name.clone())) {
-        fail(
-            loader,
-            extends.span,
-            &path,
-            format!("circular reference: {name} extends itself through {base_name}"),
-        );
-        return None;
+        let message = if chain.len() >= MAX_CHAIN {
+            format!("{name} stands at the end of more than {MAX_CHAIN} bases")
+        } else {
+            format!("circular reference: {name} extends itself through {base_name}")
+        };
+        return fail(loader, extends.span, &path, message);
     }
     chain.push((here.clone(), base_name.clone()));
     let mut base = if file.is_some() {
         from_file(loader, &here, &base_name, extends.span, &path, chain)?
     } else {
-        let own = document.get("services").and_then(|services| services.get(&base_name));
-        let found = own.or_else(|| below?.get("services")?.get(&base_name));
-        let Some(found) = found.cloned() else {
-            fail(
-                loader,
-                extends.span,
-                &path,
-                format!("cannot extend service '{base_name}': service not found"),
-            );
-            return None;
-        };
-        resolve(loader, document, below, &base_name, folder, chain).unwrap_or(found)
+        if service_mut(&mut scope.document, &base_name).is_none() {
+            let message = format!("cannot extend service '{base_name}': service not found");
+            return fail(loader, extends.span, &path, message);
+        }
+        resolve(loader, scope, &base_name, chain)?;
+        service_mut(&mut scope.document, &base_name)?.clone()
     };
     chain.pop();
-    if let Value::Map(fields) = &mut base.value {
+    let node = service_mut(&mut scope.document, name)?;
+    if let Value::Map(fields) = &mut node.value {
         fields.shift_remove("extends");
     }
+    scope.done.insert(name.to_owned());
+    let Value::Map(fields) = &mut base.value else { return Some(()) };
+    fields.shift_remove("extends");
+    let own = std::mem::replace(node, Node::new(node.span, Value::Null));
     let mut merged = wrap(name, base);
-    merge::merge(&mut merged, wrap(name, service), &mut loader.problems);
-    merge::unify(&mut merged);
-    merged.get("services")?.get(name).cloned()
+    reset::clear(&mut merged, &scope.resets);
+    merge::merge(&mut merged, wrap(name, own), &mut loader.problems);
+    unify::unify(&mut merged, &mut loader.problems);
+    *service_mut(&mut scope.document, name)? = merged.get("services")?.get(name)?.clone();
+    Some(())
+}
+
+/// The service and the file that an `extends` names.
+fn reference(loader: &mut Loader<'_>, extends: &Node, path: &doc::Path) -> Option<(String, Option<String>)> {
+    let text = |key: &str| extends.get(key).and_then(Node::as_text).map(|text| text.expose().to_owned());
+    match &extends.value {
+        Value::Str(base) => Some((base.expose().to_owned(), None)),
+        Value::Map(_) => match text("service") {
+            Some(service) => Some((service, text("file"))),
+            None => fail(loader, extends.span, path, "'service' is missing, the name of the base".into()),
+        },
+        _ => {
+            let message = format!("expected a service or {{service, file}}, found {}", extends.kind());
+            fail(loader, extends.span, path, message)
+        }
+    }
 }
 
 fn from_file(
@@ -105,30 +142,31 @@ fn from_file(
     chain: &mut Vec<(PathBuf, String)>,
 ) -> Option<Node> {
     let before = loader.problems.len();
-    let mut document = loader.documents(file).into_iter().next();
+    let documents = loader.documents(file, at);
     if loader.problems.len() > before {
         let message = format!("cannot extend from {}", file.display());
-        fail(loader, at, path, message);
-        return None;
+        return fail(loader, at, path, message);
     }
-    let document = document.as_mut()?;
-    let environment = loader.environment.clone();
-    let lookup = |name: &str| environment.get(name).cloned();
-    interpolate::expand_document(document, &doc::Path::default(), &lookup, &mut loader.problems);
     let folder = paths::folder_of(file);
-    let Some(found) = document.get("services").and_then(|services| services.get(name)).cloned() else {
-        fail(
-            loader,
-            at,
-            path,
-            format!("cannot extend service '{name}' in {}: service not found", file.display()),
-        );
-        return None;
-    };
-    let base = resolve(loader, document, None, name, &folder, chain).unwrap_or(found);
-    let mut alone = wrap(name, base);
+    let mut whole: Option<Node> = None;
+    let mut resets = Vec::new();
+    for mut document in documents {
+        resets = reset::collect(&mut document);
+        loader.interpolate(&mut document);
+        let below = whole.get_or_insert_with(|| Node::new(document.span, Value::Map(Map::new())));
+        reset::clear(below, &resets);
+        merge::merge(below, document, &mut loader.problems);
+        unify::unify(below, &mut loader.problems);
+    }
+    let mut scope = Scope { document: whole?, folder: folder.clone(), resets, done: BTreeSet::new() };
+    if service_mut(&mut scope.document, name).is_none() {
+        let message = format!("cannot extend service '{name}' in {}: service not found", file.display());
+        return fail(loader, at, path, message);
+    }
+    resolve(loader, &mut scope, name, chain)?;
+    let mut alone = wrap(name, service_mut(&mut scope.document, name)?.clone());
     crate::fields::canonicalize(&mut alone, &mut loader.problems);
-    let home = loader.environment.get("HOME").map(|home| PathBuf::from(home.expose()));
+    let home = loader.home();
     paths::resolve(&mut alone, &paths::Base { folder: &folder, home: home.as_deref(), read: loader.read });
     alone.get("services")?.get(name).cloned()
 }
@@ -141,6 +179,7 @@ fn wrap(name: &str, service: Node) -> Node {
     Node::new(span, Value::Map(Map::from_iter([("services".to_owned(), entry(services))])))
 }
 
-fn fail(loader: &mut Loader<'_>, at: Span, path: &doc::Path, message: String) {
+fn fail<T>(loader: &mut Loader<'_>, at: Span, path: &doc::Path, message: String) -> Option<T> {
     loader.problems.push(Problem::error("extends", at, path, message));
+    None
 }

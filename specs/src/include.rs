@@ -63,7 +63,7 @@ fn load(
         env_files.push(project_dir.join(".env"));
     }
     for file in env_files {
-        for (key, value) in loader.dotenv(&file, false).unwrap_or_default() {
+        for (key, value) in loader.dotenv(&file, entry.span).unwrap_or_default() {
             if !outer.contains_key(&key) {
                 loader.environment.insert(key, value);
             }
@@ -71,15 +71,8 @@ fn load(
     }
     let mut chain = chain.to_vec();
     chain.push(first);
-    let documents: Vec<Node> = files.iter().flat_map(|file| loader.documents(file)).collect();
-    let mut model = loader.merged(documents, &project_dir, &chain);
-    let home = loader.environment.get("HOME").map(|home| PathBuf::from(home.expose()));
-    if let Some(model) = &mut model {
-        paths::resolve(
-            model,
-            &paths::Base { folder: &project_dir, home: home.as_deref(), read: loader.read },
-        );
-    }
+    let documents: Vec<Node> = files.iter().flat_map(|file| loader.documents(file, entry.span)).collect();
+    let model = loader.merged(documents, &project_dir, &chain);
     loader.environment = outer;
     model
 }

@@ -165,6 +165,10 @@ impl Expansion<'_> {
         }
         let (colon, form) = form.strip_prefix(':').map_or((false, form), |form| (true, form));
         let operator = form.chars().next().filter(|c| matches!(c, '-' | '+' | '?')).ok_or(Failure::Format)?;
+        // Docker Compose's pattern for an alternative ends with the line.
+        if form.contains('\n') {
+            return Err(Failure::Format);
+        }
         let alternative = self.nested(&form[1..])?;
         let value = self.lookup.get(name);
         let counts = value.as_ref().is_some_and(|value| !(colon && value.is_empty()));

@@ -28,10 +28,13 @@ pub mod normalize;
 pub mod paths;
 mod problem;
 mod read;
+pub mod reset;
 pub mod schema;
 pub mod secrets;
 pub mod settings;
 mod text;
+pub mod unify;
+mod validate;
 pub mod values;
 pub mod yaml;
 

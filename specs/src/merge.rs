@@ -5,39 +5,13 @@
 
 use crate::{
     Problem, Text,
-    doc::{Directive, Entry, Map, Node, Part, Path, Value},
+    doc::{Entry, Map, Node, Part, Path, Value},
     values::scalar_text,
 };
 
-/// Puts `over` on top of `base`. What `over` marks with `!reset` or `!override` is taken out of `base` before.
-pub fn merge(base: &mut Node, mut over: Node, problems: &mut Vec<Problem>) {
-    apply_directives(base, &mut over);
+/// Puts `over` on top of `base`.
+pub fn merge(base: &mut Node, over: Node, problems: &mut Vec<Problem>) {
     merge_at(base, over, &Path::default(), problems);
-}
-
-/// Takes every `!reset` out of `over`, and what it or `!override` names out of `base`.
-fn apply_directives(base: &mut Node, over: &mut Node) {
-    let Value::Map(changes) = &mut over.value else { return };
-    let base = if let Value::Map(map) = &mut base.value { Some(map) } else { None };
-    let mut base = base;
-    changes.retain(|key, entry| {
-        match entry.node.directive.take() {
-            Some(directive) => {
-                if let Some(map) = base.as_deref_mut() {
-                    map.shift_remove(key);
-                }
-                return directive == Directive::Override;
-            }
-            None => {
-                if let Some(below) = base.as_deref_mut().and_then(|map| map.get_mut(key)) {
-                    apply_directives(&mut below.node, &mut entry.node);
-                } else {
-                    apply_directives(&mut Node::new(entry.key, Value::Null), &mut entry.node);
-                }
-            }
-        }
-        true
-    });
 }
 
 /// A path's keys with indices and the names of objects left out of account: `services.*.ports`.
@@ -217,152 +191,37 @@ fn context_to_map(node: &mut Node) {
     }
 }
 
+/// Pools of one subnet are one; the others follow in the order in which Docker Compose comes upon them, which leaves out
+/// a pool of the base where the override has only others.
 fn merge_pools(base: &mut Node, over: Node, path: &Path, problems: &mut Vec<Problem>) {
-    let (Value::Seq(below), Value::Seq(above)) = (&mut base.value, over.value) else { return };
-    for pool in above {
-        let subnet = pool.get("subnet").and_then(Node::as_text).cloned();
-        match below
-            .iter_mut()
-            .enumerate()
-            .find(|(_, other)| other.get("subnet").and_then(Node::as_text) == subnet.as_ref())
-        {
-            Some((nth, existing)) => merge_plain(existing, pool, &path.index(nth), problems),
-            None => below.push(pool),
-        }
-    }
-}
-
-/// Drops entries of lists that a later entry replaces: same variable, same mount target, same port.
-pub fn unify(document: &mut Node) {
-    let Value::Map(top) = &mut document.value else { return };
-    if let Some(Value::Map(services)) = top.get_mut("services").map(|entry| &mut entry.node.value) {
-        for entry in services.values_mut() {
-            if let Value::Map(service) = &mut entry.node.value {
-                unify_service(service);
+    let Value::Seq(above) = over.value else {
+        let message = format!("cannot override {path}: expected a list, found {}", over.kind());
+        problems.push(Problem::error("override", over.span, path, message));
+        return;
+    };
+    let Value::Seq(below) = std::mem::replace(&mut base.value, Value::Null) else { return };
+    let subnet = |pool: &Node| pool.get("subnet").map(|node| scalar_text(&node.value));
+    let mut pools: Vec<Node> = Vec::new();
+    for mut pool in below {
+        // Where this pool stands in the result: what a later merge changes in it changes there, too.
+        let mut placed: Vec<usize> = Vec::new();
+        for change in &above {
+            if subnet(change) != subnet(&pool) && !pools.iter().any(|known| subnet(known) == subnet(change)) {
+                pools.push(change.clone());
+                continue;
             }
+            merge_plain(&mut pool, change.clone(), path, problems);
+            placed.iter().for_each(|at| pools[*at] = pool.clone());
+            let at = pools.iter().position(|known| subnet(known) == subnet(&pool)).unwrap_or_else(|| {
+                pools.push(pool.clone());
+                pools.len() - 1
+            });
+            pools[at] = pool.clone();
+            placed.push(at);
         }
     }
-    for section in ["networks", "volumes"] {
-        if let Some(Value::Map(objects)) = top.get_mut(section).map(|entry| &mut entry.node.value) {
-            for entry in objects.values_mut() {
-                if let Value::Map(object) = &mut entry.node.value {
-                    unify_list(object, "labels", &|item| Some(key_of_pair(item)));
-                }
-            }
-        }
-    }
-}
-
-type Key<'k> = &'k dyn Fn(&Node) -> Option<String>;
-
-fn unify_service(service: &mut Map) {
-    for key in [
-        "environment",
-        "labels",
-        "annotations",
-        "sysctls",
-        "cap_add",
-        "cap_drop",
-        "dns",
-        "dns_opt",
-        "dns_search",
-        "links",
-        "profiles",
-        "tmpfs",
-        "expose",
-        "external_links",
-    ] {
-        unify_list(service, key, &|item| Some(key_of_pair(item)));
-    }
-    unify_list(service, "volumes", &|item| target_of(item, 1));
-    unify_list(service, "devices", &|item| target_of(item, 1));
-    unify_list(service, "ports", &port_key);
-    unify_list(service, "env_file", &|item| {
-        Some(
-            item.get("path")
-                .and_then(Node::as_text)
-                .map_or_else(|| key_of_pair_whole(item), |p| p.expose().to_owned()),
-        )
-    });
-    unify_list(service, "secrets", &|item| reference_key(item, "/run/secrets/"));
-    unify_list(service, "configs", &|item| reference_key(item, "/"));
-    for (part, keys) in
-        [("build", &["args", "labels", "tags", "additional_contexts"][..]), ("deploy", &["labels"][..])]
-    {
-        if let Some(Value::Map(part)) = service.get_mut(part).map(|entry| &mut entry.node.value) {
-            for key in keys {
-                unify_list(part, key, &|item| Some(key_of_pair(item)));
-            }
-        }
-    }
-    if let Some(Value::Map(networks)) = service.get_mut("networks").map(|entry| &mut entry.node.value) {
-        for entry in networks.values_mut() {
-            if let Value::Map(network) = &mut entry.node.value {
-                unify_list(network, "aliases", &|item| Some(key_of_pair(item)));
-                unify_list(network, "link_local_ips", &|item| Some(key_of_pair(item)));
-            }
-        }
-    }
-}
-
-fn unify_list(fields: &mut Map, key: &str, key_of: Key<'_>) {
-    let Some(Value::Seq(items)) = fields.get_mut(key).map(|entry| &mut entry.node.value) else { return };
-    let mut kept: Vec<(Option<String>, Node)> = Vec::with_capacity(items.len());
-    for item in items.drain(..) {
-        let key = key_of(&item);
-        match kept.iter_mut().find(|(other, _)| key.is_some() && *other == key) {
-            Some((_, existing)) => *existing = item,
-            None => kept.push((key, item)),
-        }
-    }
-    *items = kept.into_iter().map(|(_, item)| item).collect();
-}
-
-fn key_of_pair(item: &Node) -> String {
-    let text = scalar_text(&item.value);
-    text.expose().split('=').next().unwrap_or_default().to_owned()
-}
-
-fn key_of_pair_whole(item: &Node) -> String {
-    scalar_text(&item.value).expose().to_owned()
-}
-
-fn target_of(item: &Node, section: usize) -> Option<String> {
-    match &item.value {
-        Value::Map(_) => item
-            .get("target")
-            .or_else(|| item.get("source"))
-            .map(|target| scalar_text(&target.value).expose().to_owned()),
-        Value::Str(text) => {
-            let parts: Vec<&str> = text.expose().split(':').collect();
-            parts.get(section).or(parts.first()).map(|part| (*part).to_owned())
-        }
-        _ => None,
-    }
-}
-
-fn port_key(item: &Node) -> Option<String> {
-    match &item.value {
-        Value::Map(_) => {
-            let field = |key: &str, default: &str| {
-                item.get(key).map_or(default.to_owned(), |node| scalar_text(&node.value).expose().to_owned())
-            };
-            let (ip, protocol) = (field("host_ip", "0.0.0.0"), field("protocol", "tcp"));
-            Some(format!("{ip}:{}:{}/{protocol}", field("published", ""), field("target", "")))
-        }
-        scalar => Some(format!("short {}", scalar_text(scalar).expose())),
-    }
-}
-
-fn reference_key(item: &Node, folder: &str) -> Option<String> {
-    match &item.value {
-        Value::Str(source) => Some(format!("{folder}{}", source.expose())),
-        Value::Map(_) => {
-            let text = |key: &str| item.get(key).map(|node| scalar_text(&node.value).expose().to_owned());
-            text("target").or_else(|| text("source").map(|source| format!("{folder}{source}")))
-        }
-        _ => None,
-    }
+    base.value = Value::Seq(pools);
+    base.span = over.span;
 }
 
 #[cfg(test)]
@@ -374,7 +233,7 @@ mod tests {
         let read = |text: &str| yaml::parse(text, FileId(0), false).unwrap().remove(0);
         let (mut base, mut problems) = (read(base), Vec::new());
         merge(&mut base, read(over), &mut problems);
-        unify(&mut base);
+        crate::unify::unify(&mut base, &mut problems);
         assert!(problems.is_empty(), "{problems:?}");
         base
     }
@@ -404,16 +263,6 @@ mod tests {
         );
         assert_eq!(web(&document, "command").unwrap().value, Value::Null);
         assert_eq!(web(&document, "image").unwrap().value, Value::Str("x".into()));
-    }
-
-    #[test]
-    fn reset_and_override() {
-        let document = merged(
-            "services: {web: {ports: [1], dns: [a], image: x}}",
-            "services: {web: {ports: !reset [], dns: !override [b]}}",
-        );
-        assert!(web(&document, "ports").is_none());
-        assert_eq!(texts(web(&document, "dns").unwrap()), ["b"]);
     }
 
     #[test]

@@ -40,7 +40,7 @@ fn names(top: &mut Map, kind: &str, project: &str) {
             entry.node.value = Value::Map(Map::new());
         }
         let Value::Map(object) = &mut entry.node.value else { continue };
-        if object.get("name").is_some_and(|name| !scalar_text(&name.node.value).is_empty()) {
+        if object.get("name").is_some_and(|name| name.node.value != Value::Null) {
             continue;
         }
         let external = object.get("external").is_some_and(|entry| truthy(&entry.node.value));
@@ -78,7 +78,7 @@ fn default_network(service: &mut Map) -> bool {
     if service.contains_key("provider") {
         return false;
     }
-    if service.get("network_mode").is_some_and(|entry| !scalar_text(&entry.node.value).is_empty()) {
+    if service.contains_key("network_mode") {
         return false;
     }
     let networks = section(service, "networks");
@@ -97,6 +97,29 @@ fn inherit(service: &mut Map, environment: &dyn Lookup) {
         && let Some(entry) = build.get_mut("args")
     {
         take_over(&mut entry.node, environment, true);
+    }
+}
+
+/// Gives bare names in a list of variables the environment's values: those of an included file have an environment of
+/// their own.
+pub(crate) fn inherit_listed(document: &mut Node, environment: &dyn Lookup) {
+    let Value::Map(top) = &mut document.value else { return };
+    for service in objects(top, "services") {
+        if let Some(entry) = service.get_mut("environment")
+            && matches!(entry.node.value, Value::Seq(_))
+        {
+            take_over(&mut entry.node, environment, false);
+        }
+    }
+    for section in ["configs", "secrets"] {
+        for object in objects(top, section) {
+            let Some(name) = object.get("environment").map(|entry| scalar_text(&entry.node.value)) else {
+                continue;
+            };
+            if let Some(value) = environment.get(name.expose()) {
+                put(object, "content", Value::Str(value));
+            }
+        }
     }
 }
 

@@ -34,9 +34,7 @@ pub fn clean(path: &str) -> String {
 
 /// `path` against `base`, cleaned; `~` is `home`; what is absolute already stays as it was written.
 pub fn absolute(path: &str, base: &FsPath, home: Option<&FsPath>) -> String {
-    if let (Some(rest), Some(home)) = (path.strip_prefix('~'), home)
-        && (rest.is_empty() || rest.starts_with('/'))
-    {
+    if let (Some(rest), Some(home)) = (path.strip_prefix('~'), home) {
         return clean(&format!("{}/{rest}", home.display()));
     }
     if path.starts_with('/') || is_windows(path) {
@@ -85,8 +83,13 @@ impl Base<'_> {
 pub fn resolve(document: &mut Node, base: &Base<'_>) {
     let Value::Map(top) = &mut document.value else { return };
     for_each(top, "services", |service| self::service(service, base));
-    for_each(top, "configs", |object| base.field(object, "file"));
-    for_each(top, "secrets", |object| base.field(object, "file"));
+    for section in ["configs", "secrets"] {
+        for_each(top, section, |object| {
+            if let Some(entry) = object.get_mut("file") {
+                base.text(&mut entry.node);
+            }
+        });
+    }
     for_each(top, "volumes", |volume| volume_device(volume, base));
 }
 
@@ -162,7 +165,9 @@ fn volume_device(fields: &mut Map, base: &Base<'_>) {
         && let Value::Map(options) = &mut entry.node.value
         && options.get("o").and_then(|entry| entry.node.as_text()).is_some_and(|o: &Text| *o == "bind")
     {
-        base.field(options, "device");
+        if let Some(entry) = options.get_mut("device") {
+            base.text(&mut entry.node);
+        }
     }
 }
 

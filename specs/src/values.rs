@@ -78,8 +78,10 @@ pub fn parse_bytes(text: &str) -> Option<i64> {
         [unit] | [unit, b'b'] | [unit, b'i', b'b'] => 1 + b"kmgtp".iter().position(|known| known == unit)?,
         _ => return None,
     };
+    let bytes = size * 1024_f64.powi(i32::try_from(power).ok()?);
+    // What does not fit becomes what an x86 processor makes of it, which is what Docker Compose sends on.
     #[expect(clippy::cast_possible_truncation, reason = "Go truncates the same way")]
-    Some((size * 1024_f64.powi(i32::try_from(power).ok()?)) as i64)
+    Some(if bytes < 9_223_372_036_854_775_808.0 { bytes as i64 } else { i64::MIN })
 }
 
 /// A length of time in nanoseconds: Go's units and `d` and `w`, each number with its unit; `0` alone needs none.

@@ -14,6 +14,10 @@ use crate::{
     values::scalar_text,
 };
 
+mod scalar;
+
+use scalar::{decode_binary, resolve, timestamp};
+
 /// How many nodes a file may hold once every alias is expanded.
 const MAX_NODES: usize = 400_000;
 /// How deep collections may nest.
@@ -35,8 +39,24 @@ pub fn parse(text: &str, file: FileId, secret: bool) -> Result<Vec<Node>, Vec<Pr
         stack: Vec::new(),
         documents: Vec::new(),
         nodes: 0,
+        quoted: false,
         problems: Vec::new(),
     };
+    if let Some(line) = text
+        .lines()
+        .take_while(|line| *line != "---")
+        .position(|line| line.starts_with("%YAML") && line.trim_end() != "%YAML 1.1")
+    {
+        let line = u32::try_from(line + 1).unwrap_or(u32::MAX);
+        let at = Span { file, line, column: 1, width: 5 };
+        let problem = Problem::error(
+            "yaml",
+            at,
+            &Path::default(),
+            "not YAML 1.1, the version that Docker Compose reads",
+        );
+        return Err(vec![problem.hint("leave the %YAML line out")]);
+    }
     for event in Parser::new_from_str_with_options(text, options) {
         match event {
             Ok((event, span)) => composer.take(event, span)?,
@@ -51,6 +71,11 @@ pub fn parse(text: &str, file: FileId, secret: bool) -> Result<Vec<Node>, Vec<Pr
     if composer.problems.is_empty() { Ok(composer.documents) } else { Err(composer.problems) }
 }
 
+/// Whether a plain scalar of this text would be no string.
+pub(crate) fn is_resolved(text: &str) -> bool {
+    resolve(text).is_some() || timestamp(text).is_some()
+}
+
 struct Composer<'t> {
     text: &'t str,
     file: FileId,
@@ -59,6 +84,8 @@ struct Composer<'t> {
     stack: Vec<Open>,
     documents: Vec<Node>,
     nodes: usize,
+    /// Whether the scalar that is being added stood in quotes: `"<<"` merges nothing.
+    quoted: bool,
     problems: Vec<Problem>,
 }
 
@@ -107,7 +134,9 @@ impl Composer<'_> {
             Event::Scalar(text, style, anchor, _) => {
                 let node = self.scalar(&text, style, &tag, at);
                 self.keep(anchor, &node, 1);
+                self.quoted = style != ScalarStyle::Plain;
                 self.add(node)?;
+                self.quoted = false;
             }
             Event::SequenceStart(_, anchor, _) => self.open(at, &tag, anchor, Content::Seq(Vec::new()))?,
             Event::MappingStart(_, anchor, _) => {
@@ -208,11 +237,18 @@ impl Composer<'_> {
                     *slot = Some((format!("\u{0}{}", self.nodes), node.span));
                     return Ok(());
                 };
-                *slot = Some((text.expose().to_owned(), node.span));
+                let name = text.expose();
+                let name = if self.quoted && name == "<<" { "\u{0}<<" } else { name };
+                *slot = Some((name.to_owned(), node.span));
             }
             Content::Map { entries, key, merges } => {
                 let (key, at) = key.take().unwrap_or_default();
-                if key == "<<" {
+                let (key, is_merge) = match key.as_str() {
+                    "<<" => (key, true),
+                    "\u{0}<<" => ("<<".to_owned(), false),
+                    _ => (key, false),
+                };
+                if is_merge {
                     if !merges.is_empty() {
                         self.problems.push(Problem::error(
                             "duplicate-key",
@@ -238,6 +274,12 @@ impl Composer<'_> {
         Ok(())
     }
 
+    /// Whether what comes next belongs to a top-level `x-…`.
+    fn in_extension(&self) -> bool {
+        matches!(self.stack.first().map(|open| &open.content),
+            Some(Content::Map { key: Some((key, _)), .. }) if key.starts_with("x-"))
+    }
+
     fn path(&self) -> Path {
         self.stack.iter().fold(Path::default(), |path, open| match &open.content {
             Content::Seq(items) => path.index(items.len()),
@@ -250,6 +292,8 @@ impl Composer<'_> {
         let string = |text: &str| Value::Str(Text::with_secrecy(text, self.secret));
         let value = match tag {
             "!!str" | "!" => string(text),
+            "!!binary" => string(&decode_binary(text)),
+            _ if tag.starts_with('!') && !tag.starts_with("!!") => string(text),
             "!!null" => Value::Null,
             _ if style != ScalarStyle::Plain => string(text),
             "!!float" => resolve(text).map_or_else(
@@ -262,12 +306,18 @@ impl Composer<'_> {
             ),
             _ => resolve(text).unwrap_or_else(|| string(text)),
         };
-        if style == ScalarStyle::Plain && tag.is_empty() && is_timestamp(text) {
-            let shown = Text::with_secrecy(text, self.secret);
-            let message = format!("'{}' is a date to YAML, expected a string", shown.shown());
-            self.problems
-                .push(Problem::error("timestamp", at, &self.path(), message).hint("put quotes around it"));
-        }
+        let is_plain = style == ScalarStyle::Plain && tag.is_empty();
+        let value = match timestamp(text).filter(|_| is_plain || tag == "!!timestamp") {
+            Some(time) if self.in_extension() => string(&time),
+            Some(_) => {
+                let shown = Text::with_secrecy(text, self.secret);
+                let message = format!("'{}' is a date to YAML, expected a string", shown.shown());
+                let problem = Problem::error("timestamp", at, &self.path(), message);
+                self.problems.push(problem.hint("put quotes around it"));
+                value
+            }
+            None => value,
+        };
         // A number has no secrecy of its own; where it is only a text to Compose, it becomes one that has.
         let value = match value {
             Value::Bool(_) | Value::Int(_) | Value::BigInt(_) | Value::Float(_)
@@ -303,94 +353,6 @@ fn directive(tag: &str) -> Option<Directive> {
         "!override" => Some(Directive::Override),
         _ => None,
     }
-}
-
-/// A plain scalar as yaml.v3 resolves it; `None` for a string.
-fn resolve(text: &str) -> Option<Value> {
-    match text {
-        "" | "~" | "null" | "Null" | "NULL" => return Some(Value::Null),
-        "true" | "True" | "TRUE" => return Some(Value::Bool(true)),
-        "false" | "False" | "FALSE" => return Some(Value::Bool(false)),
-        ".nan" | ".NaN" | ".NAN" => return Some(Value::Float(f64::NAN)),
-        ".inf" | ".Inf" | ".INF" | "+.inf" | "+.Inf" | "+.INF" => return Some(Value::Float(f64::INFINITY)),
-        "-.inf" | "-.Inf" | "-.INF" => return Some(Value::Float(f64::NEG_INFINITY)),
-        _ => {}
-    }
-    let first = text.as_bytes()[0];
-    if first == b'.' {
-        return text.parse().ok().filter(|_| text.len() > 1 && is_float(text)).map(Value::Float);
-    }
-    if !first.is_ascii_digit() && first != b'+' && first != b'-' {
-        return None;
-    }
-    let plain = text.replace('_', "");
-    let (negative, digits) = match plain.as_bytes().first()? {
-        b'-' => (true, &plain[1..]),
-        b'+' => (false, &plain[1..]),
-        _ => (false, plain.as_str()),
-    };
-    if let Some(magnitude) = integer(digits) {
-        return match (negative, i64::try_from(magnitude)) {
-            (false, Ok(number)) => Some(Value::Int(number)),
-            (true, Ok(number)) => Some(Value::Int(-number)),
-            (true, Err(_)) if magnitude == 1 << 63 => Some(Value::Int(i64::MIN)),
-            (false, Err(_)) => Some(Value::BigInt(magnitude)),
-            (true, Err(_)) => None,
-        };
-    }
-    is_float(&plain).then(|| plain.parse().ok().map(Value::Float)).flatten()
-}
-
-/// Go's `ParseUint(digits, 0, 64)`.
-fn integer(digits: &str) -> Option<u64> {
-    let lower = digits.to_ascii_lowercase();
-    let (radix, digits) = match lower.as_bytes() {
-        [b'0', b'x', ..] => (16, &lower[2..]),
-        [b'0', b'b', ..] => (2, &lower[2..]),
-        [b'0', b'o', ..] => (8, &lower[2..]),
-        [b'0', _, ..] => (8, &lower[1..]),
-        _ => (10, lower.as_str()),
-    };
-    (!digits.is_empty() && !digits.starts_with(['+', '-']))
-        .then(|| u64::from_str_radix(digits, radix).ok())
-        .flatten()
-}
-
-/// `[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?`
-fn is_float(text: &str) -> bool {
-    let text = text.strip_prefix(['-', '+']).unwrap_or(text);
-    let (mantissa, exponent) =
-        text.find(['e', 'E']).map_or((text, None), |at| (&text[..at], Some(&text[at + 1..])));
-    let digits = |text: &str| text.bytes().all(|c| c.is_ascii_digit());
-    let mantissa = match mantissa.split_once('.') {
-        Some((whole, part)) => digits(whole) && digits(part) && !(whole.is_empty() && part.is_empty()),
-        None => !mantissa.is_empty() && digits(mantissa),
-    };
-    let exponent = exponent.is_none_or(|exponent| {
-        let exponent = exponent.strip_prefix(['-', '+']).unwrap_or(exponent);
-        !exponent.is_empty() && digits(exponent)
-    });
-    mantissa && exponent
-}
-
-fn is_timestamp(text: &str) -> bool {
-    let bytes = text.as_bytes();
-    if bytes.len() < 8 || bytes[4] != b'-' || !bytes[..4].iter().all(u8::is_ascii_digit) {
-        return false;
-    }
-    let date = text.split(['T', 't', ' ']).next().unwrap_or("");
-    let mut parts = date.split('-').skip(1);
-    let small = |part: Option<&str>, most: u32| {
-        part.is_some_and(|part| {
-            (1..=2).contains(&part.len())
-                && part.parse::<u32>().is_ok_and(|number| (1..=most).contains(&number))
-        })
-    };
-    let is_date = small(parts.next(), 12) && small(parts.next(), 31) && parts.next().is_none();
-    let time = &text[date.len()..];
-    is_date
-        && (time.is_empty()
-            || time[1..].matches(':').count() == 2 && time[1..].starts_with(|c: char| c.is_ascii_digit()))
 }
 
 #[cfg(test)]
@@ -474,5 +436,8 @@ mod tests {
     fn dates_are_refused() {
         assert!(parse("a: 2024-01-02", FileId(0), false).is_err());
         assert!(parse("a: 1.2.3-4", FileId(0), false).is_ok());
+        let extension = &parse("x-a: {b: 2024-01-02}", FileId(0), false).unwrap()[0];
+        let date = extension.get("x-a").unwrap().get("b").unwrap();
+        assert_eq!(date.value, Value::Str("2024-01-02T00:00:00Z".into()));
     }
 }

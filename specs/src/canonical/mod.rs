@@ -2,31 +2,33 @@
 //!
 //! Byte for byte: Go's field order and rules for leaving things out, two-space indentation, every `$` doubled.
 
+mod json;
 mod service;
 mod tree;
+mod yaml;
 
 use std::collections::BTreeMap;
 
 use crate::{
     Text,
-    doc::{Node, Value},
-    model::{FileObject, Network, Project, Volume},
-    values::go_float,
+    model::{FileObject, Model, Network, Project, Volume},
 };
+
+use tree::Form;
 
 pub use tree::{Json, Secrets};
 
 /// The canonical JSON, indented, without a newline at its end.
 pub fn json(project: &Project, secrets: Secrets) -> String {
     let mut out = String::new();
-    tree(project).write_indented(&mut out, 0, secrets);
+    tree(project, Form::Json).write_indented(&mut out, 0, secrets);
     out
 }
 
 /// The canonical YAML, as `docker compose config` prints it.
 pub fn yaml(project: &Project, secrets: Secrets) -> String {
     let mut out = String::new();
-    tree(project).sorted().write_yaml(&mut out, 0, secrets);
+    tree(project, Form::Yaml).write_yaml(&mut out, 0, secrets);
     out
 }
 
@@ -35,27 +37,25 @@ pub(crate) fn service_tree(service: &crate::model::Service) -> Json {
     service::service(service)
 }
 
-fn tree(project: &Project) -> Json {
-    let mut top: BTreeMap<String, Json> = BTreeMap::new();
-    top.insert("name".into(), Json::text(&project.name));
-    top.insert("services".into(), map(&project.services, service::service));
-    let mut section = |key: &str, value: Json| {
-        if !value.is_empty() {
-            top.insert(key.to_owned(), value);
-        }
-    };
-    section("networks", map(&project.networks, network));
-    section("volumes", map(&project.volumes, volume));
-    section("secrets", map(&project.secrets, file_object));
-    section("configs", map(&project.configs, file_object));
-    for (key, node) in &project.extensions {
-        top.insert(key.clone(), node_tree(node));
+fn tree(project: &Project, form: Form) -> Json {
+    let mut record = Json::record()
+        .always("name", Json::text(&project.name))
+        .always("services", map(&project.services, service::service))
+        .field("networks", map(&project.networks, network))
+        .field("volumes", map(&project.volumes, volume))
+        .field("secrets", map(&project.secrets, file_object))
+        .field("configs", map(&project.configs, file_object));
+    if form == Form::Yaml {
+        return record.field("models", map(&project.models, model)).extensions(&project.extensions).done();
     }
-    Json::Object(top.into_iter().collect())
+    for (key, node) in &project.extensions {
+        record = record.always(key, Json::written(node));
+    }
+    record.done().sorted()
 }
 
 fn map<T>(objects: &BTreeMap<String, T>, print: impl Fn(&T) -> Json) -> Json {
-    Json::Object(objects.iter().map(|(name, object)| (name.clone(), print(object))).collect())
+    Json::Map(objects.iter().map(|(name, object)| (name.clone(), print(object))).collect())
 }
 
 /// A network as Compose prints and hashes it.
@@ -68,18 +68,23 @@ pub(crate) fn network(network: &Network) -> Json {
             .texts_by_name("aux_addresses", &pool.aux_addresses)
             .done()
     });
-    let ipam = Json::record().text("driver", &network.ipam.driver).list("config", pools.collect()).done();
+    let ipam = Json::record()
+        .text("driver", &network.ipam.driver)
+        .list("config", pools.collect())
+        .extensions(&network.ipam.extensions)
+        .done();
     Json::record()
         .text("name", &network.name)
         .text("driver", &network.driver)
         .texts_by_name("driver_opts", &network.driver_opts)
-        .always("ipam", ipam)
+        .json_always("ipam", ipam)
         .flag("external", network.external)
         .flag("internal", network.internal)
         .flag("attachable", network.attachable)
         .texts_by_name("labels", &network.labels)
         .maybe_flag("enable_ipv4", network.enable_ipv4)
         .maybe_flag("enable_ipv6", network.enable_ipv6)
+        .extensions(&network.extensions)
         .done()
 }
 
@@ -91,6 +96,7 @@ pub(crate) fn volume(volume: &Volume) -> Json {
         .texts_by_name("driver_opts", &volume.driver_opts)
         .flag("external", volume.external)
         .texts_by_name("labels", &volume.labels)
+        .extensions(&volume.extensions)
         .done()
 }
 
@@ -108,25 +114,16 @@ fn file_object(object: &FileObject) -> Json {
         .text("driver", &object.driver)
         .texts_by_name("driver_opts", &object.driver_opts)
         .text("template_driver", &object.template_driver)
+        .extensions(&object.extensions)
         .done()
 }
 
-/// An extension, printed as it was written.
-fn node_tree(node: &Node) -> Json {
-    match &node.value {
-        Value::Null => Json::Null,
-        Value::Bool(flag) => Json::Bool(*flag),
-        Value::Int(number) => Json::Number(number.to_string()),
-        Value::BigInt(number) => Json::Number(number.to_string()),
-        Value::Float(number) => {
-            Json::Number(tree::go_json_float(*number).unwrap_or_else(|| go_float(*number)))
-        }
-        Value::Str(text) => Json::Text(text.clone()),
-        Value::Seq(items) => Json::Array(items.iter().map(node_tree).collect()),
-        Value::Map(map) => {
-            let sorted: BTreeMap<&String, &Node> =
-                map.iter().map(|(key, entry)| (key, &entry.node)).collect();
-            Json::Object(sorted.into_iter().map(|(key, node)| (key.clone(), node_tree(node))).collect())
-        }
-    }
+fn model(model: &Model) -> Json {
+    Json::record()
+        .text("name", &model.name)
+        .text("model", &model.model)
+        .int("context_size", model.context_size)
+        .texts("runtime_flags", &model.runtime_flags)
+        .extensions(&model.extensions)
+        .done()
 }

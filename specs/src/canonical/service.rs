@@ -1,17 +1,17 @@
 //! In which order and form does Compose print a service's fields?
 
-use super::tree::{Json, Record};
+use super::tree::{Form, Json, Record};
 use crate::{
     Text,
     model::{
         BlkioConfig, Build, Deploy, Develop, DeviceRequest, FileReference, Healthcheck, Hook, Mount, Port,
-        ResourceLimits, Service, ServiceNetwork, ThrottleDevice, Ulimit, UpdateConfig,
+        ResourceLimits, Service, ServiceNetwork, SshKey, ThrottleDevice, Ulimit, UpdateConfig,
     },
 };
 
 pub(super) fn service(s: &Service) -> Json {
     let record = last(network_part(middle(first(Json::record(), s), s), s), s);
-    record.done()
+    record.extensions(&s.extensions).done()
 }
 
 fn first(r: Record, s: &Service) -> Record {
@@ -34,7 +34,7 @@ fn first(r: Record, s: &Service) -> Record {
         .float("cpus", s.cpus)
         .text("cpuset", &s.cpuset)
         .int("cpu_shares", s.cpu_shares)
-        .always("command", command(s.command.as_deref()))
+        .field_or_json_null("command", s.command.as_deref())
         .list("configs", s.configs.iter().map(reference).collect())
         .text("container_name", &s.container_name)
         .maybe(
@@ -44,6 +44,7 @@ fn first(r: Record, s: &Service) -> Record {
                     .text("config", &spec.config)
                     .text("file", &spec.file)
                     .text("registry", &spec.registry)
+                    .extensions(&spec.extensions)
                     .done()
             }),
         )
@@ -57,6 +58,7 @@ fn middle(r: Record, s: &Service) -> Record {
             .text("source", &device.source)
             .text("target", &device.target)
             .text("permissions", &device.permissions)
+            .extensions(&device.extensions)
             .done()
     });
     let env_files = s.env_files.iter().map(|file| {
@@ -77,14 +79,15 @@ fn middle(r: Record, s: &Service) -> Record {
         .texts("dns_opt", &s.dns_opt)
         .texts("dns_search", &s.dns_search)
         .text("domainname", &s.domainname)
-        .always("entrypoint", command(s.entrypoint.as_deref()))
+        .field_or_json_null("entrypoint", s.entrypoint.as_deref())
         .maybe(
             "provider",
             s.provider.as_ref().map(|provider| {
                 let options = provider.options.iter().map(|(key, values)| (key.clone(), Json::array(values)));
                 Json::record()
                     .text("type", &provider.kind)
-                    .field("options", Json::Object(options.collect()))
+                    .field("options", Json::map(options))
+                    .extensions(&provider.extensions)
                     .done()
             }),
         )
@@ -110,6 +113,7 @@ fn middle(r: Record, s: &Service) -> Record {
                 Json::record()
                     .text("driver", &logging.driver)
                     .texts_by_name("options", &logging.options)
+                    .extensions(&logging.extensions)
                     .done()
             }),
         )
@@ -125,6 +129,7 @@ fn network_part(r: Record, s: &Service) -> Record {
             Json::record()
                 .text("endpoint_var", &model.endpoint_var)
                 .text("model_var", &model.model_var)
+                .extensions(&model.extensions)
                 .done()
         });
         (name.clone(), printed)
@@ -134,9 +139,9 @@ fn network_part(r: Record, s: &Service) -> Record {
         .iter()
         .map(|(name, network)| (name.clone(), network.as_ref().map_or(Json::Null, endpoint)));
     r.text("mac_address", &s.mac_address)
-        .field("models", Json::Object(models.collect()))
+        .field("models", Json::map(models))
         .text("network_mode", &s.network_mode)
-        .field("networks", Json::Object(networks.collect()))
+        .field("networks", Json::map(networks))
         .flag("oom_kill_disable", s.oom_kill_disable)
         .int("oom_score_adj", s.oom_score_adj)
         .text("pid", &s.pid)
@@ -163,7 +168,7 @@ fn last(r: Record, s: &Service) -> Record {
     r.texts_by_name("sysctls", &s.sysctls)
         .texts("tmpfs", &s.tmpfs)
         .flag("tty", s.tty)
-        .field("ulimits", Json::Object(ulimits.collect()))
+        .field("ulimits", Json::map(ulimits))
         .flag("use_api_socket", s.use_api_socket)
         .text("user", &s.user)
         .text("userns_mode", &s.userns_mode)
@@ -175,10 +180,6 @@ fn last(r: Record, s: &Service) -> Record {
         .list("pre_stop", s.pre_stop.iter().map(hook).collect())
 }
 
-fn command(words: Option<&[Text]>) -> Json {
-    words.map_or(Json::Null, Json::array)
-}
-
 fn reference(reference: &FileReference) -> Json {
     Json::record()
         .text("source", &reference.source)
@@ -186,6 +187,7 @@ fn reference(reference: &FileReference) -> Json {
         .text("uid", &reference.uid)
         .text("gid", &reference.gid)
         .mode("mode", reference.mode)
+        .extensions(&reference.extensions)
         .done()
 }
 
@@ -194,10 +196,11 @@ fn dependencies(s: &Service) -> Json {
         let printed = Json::record()
             .text("condition", &edge.condition.as_str().into())
             .flag("restart", edge.restart)
-            .always("required", Json::Bool(edge.required));
+            .always("required", Json::Bool(edge.required))
+            .extensions(&edge.extensions);
         (name.clone(), printed.done())
     });
-    Json::Object(edges.collect())
+    Json::map(edges)
 }
 
 fn hosts(hosts: &std::collections::BTreeMap<String, Vec<Text>>) -> Json {
@@ -230,6 +233,7 @@ fn healthcheck(check: &Healthcheck) -> Json {
         .duration("start_period", check.start_period)
         .duration("start_interval", check.start_interval)
         .flag("disable", check.disable)
+        .extensions(&check.extensions)
         .done()
 }
 
@@ -244,6 +248,7 @@ fn endpoint(network: &ServiceNetwork) -> Json {
         .texts("link_local_ips", &network.link_local_ips)
         .text("mac_address", &network.mac_address)
         .int("priority", network.priority)
+        .extensions(&network.extensions)
         .done()
 }
 
@@ -256,6 +261,7 @@ fn port(port: &Port) -> Json {
         .text("published", &port.published)
         .text("protocol", &port.protocol)
         .text("app_protocol", &port.app_protocol)
+        .extensions(&port.extensions)
         .done()
 }
 
@@ -274,6 +280,7 @@ fn mount(mount: &Mount) -> Json {
                     .text("propagation", &bind.propagation)
                     .flag("create_host_path", bind.create_host_path)
                     .text("recursive", &bind.recursive)
+                    .extensions(&bind.extensions)
                     .done()
             }),
         )
@@ -284,19 +291,27 @@ fn mount(mount: &Mount) -> Json {
                     .texts_by_name("labels", &volume.labels)
                     .flag("nocopy", volume.nocopy)
                     .text("subpath", &volume.subpath)
+                    .extensions(&volume.extensions)
                     .done()
             }),
         )
         .maybe(
             "tmpfs",
             mount.tmpfs.as_ref().map(|tmpfs| {
-                Json::record().bytes("size", tmpfs.size).int("mode", i64::from(tmpfs.mode)).done()
+                Json::record()
+                    .bytes("size", tmpfs.size)
+                    .int("mode", i64::from(tmpfs.mode))
+                    .extensions(&tmpfs.extensions)
+                    .done()
             }),
         )
         .maybe(
             "image",
-            mount.image.as_ref().map(|image| Json::record().text("subpath", &image.subpath).done()),
+            mount.image.as_ref().map(|image| {
+                Json::record().text("subpath", &image.subpath).extensions(&image.extensions).done()
+            }),
         )
+        .extensions(&mount.extensions)
         .done()
 }
 
@@ -304,16 +319,21 @@ fn ulimit(limit: &Ulimit) -> Json {
     if limit.single != 0 {
         return Json::Number(limit.single.to_string());
     }
-    Json::record().int("soft", limit.soft).int("hard", limit.hard).done()
+    Json::record()
+        .yaml_always("soft", limit.soft)
+        .yaml_always("hard", limit.hard)
+        .extensions(&limit.extensions)
+        .done()
 }
 
 fn hook(hook: &Hook) -> Json {
     Json::record()
-        .always("command", command(hook.command.as_deref()))
+        .field_or_json_null("command", hook.command.as_deref())
         .text("user", &hook.user)
         .flag("privileged", hook.privileged)
         .text("working_dir", &hook.working_dir)
         .maybe_texts_by_name("environment", &hook.environment)
+        .extensions(&hook.extensions)
         .done()
 }
 
@@ -321,16 +341,18 @@ fn blkio(blkio: &BlkioConfig) -> Json {
     let throttles = |devices: &[ThrottleDevice]| {
         let printed = devices.iter().map(|device| {
             Json::record()
-                .always("Path", Json::Text(device.path.clone()))
-                .always("Rate", Json::text(&device.rate.to_string()))
+                .named_in_go("Path", "path", Json::Text(device.path.clone()))
+                .named_in_go("Rate", "rate", Json::text(&device.rate.to_string()))
+                .extensions(&device.extensions)
                 .done()
         });
         printed.collect::<Vec<_>>()
     };
     let weights = blkio.weight_device.iter().map(|device| {
         Json::record()
-            .always("Path", Json::Text(device.path.clone()))
-            .always("Weight", Json::Number(device.weight.to_string()))
+            .named_in_go("Path", "path", Json::Text(device.path.clone()))
+            .named_in_go("Weight", "weight", Json::Number(device.weight.to_string()))
+            .extensions(&device.extensions)
             .done()
     });
     Json::record()
@@ -340,32 +362,37 @@ fn blkio(blkio: &BlkioConfig) -> Json {
         .list("device_read_iops", throttles(&blkio.device_read_iops))
         .list("device_write_bps", throttles(&blkio.device_write_bps))
         .list("device_write_iops", throttles(&blkio.device_write_iops))
+        .extensions(&blkio.extensions)
         .done()
 }
 
 fn develop(develop: &Develop) -> Json {
     let rules = develop.watch.iter().map(|rule| {
         Json::record()
-            .always("path", Json::Text(rule.path.clone()))
-            .always("action", Json::Text(rule.action.clone()))
+            .json_always("path", Json::Text(rule.path.clone()))
+            .json_always("action", Json::Text(rule.action.clone()))
             .text("target", &rule.target)
-            .always("exec", hook(&rule.exec))
+            .json_always("exec", hook(&rule.exec))
             .texts("include", &rule.include)
             .texts("ignore", &rule.ignore)
             .flag("initial_sync", rule.initial_sync)
+            .extensions(&rule.extensions)
             .done()
     });
-    Json::record().list("watch", rules.collect()).done()
+    Json::record().list("watch", rules.collect()).extensions(&develop.extensions).done()
 }
 
 fn build(build: &Build) -> Json {
-    let ssh = build.ssh.iter().map(|key| {
-        if key.path.is_empty() {
-            Json::Text(key.id.clone())
-        } else {
-            Json::Text(key.path.map(|path| format!("{}={path}", key.id.expose())))
-        }
-    });
+    let ssh = |sign: &str| {
+        let key = |key: &SshKey| {
+            if key.path.is_empty() {
+                Json::Text(key.id.clone())
+            } else {
+                Json::Text(key.path.map(|path| format!("{}{sign}{path}", key.id.expose())))
+            }
+        };
+        Json::Array(build.ssh.iter().map(key).collect())
+    };
     let ulimits = build.ulimits.iter().map(|(name, limit)| (name.clone(), ulimit(limit)));
     Json::record()
         .text("context", &build.context)
@@ -375,7 +402,7 @@ fn build(build: &Build) -> Json {
         .maybe_texts_by_name("args", &build.args)
         .text("provenance", &build.provenance)
         .text("sbom", &build.sbom)
-        .list("ssh", ssh.collect())
+        .named("ssh", ssh("="), ssh(": "))
         .texts_by_name("labels", &build.labels)
         .texts("cache_from", &build.cache_from)
         .texts("cache_to", &build.cache_to)
@@ -389,9 +416,10 @@ fn build(build: &Build) -> Json {
         .list("secrets", build.secrets.iter().map(reference).collect())
         .bytes("shm_size", build.shm_size)
         .texts("tags", &build.tags)
-        .field("ulimits", Json::Object(ulimits.collect()))
+        .field("ulimits", Json::map(ulimits))
         .texts("platforms", &build.platforms)
         .flag("privileged", build.privileged)
+        .extensions(&build.extensions)
         .done()
 }
 
@@ -404,16 +432,19 @@ fn deploy(deploy: &Deploy) -> Json {
         .maybe_unsigned(
             "max_replicas_per_node",
             Some(deploy.placement.max_replicas_per_node).filter(|count| *count > 0),
-        );
+        )
+        .extensions(&deploy.placement.extensions);
     let resources = Json::record()
         .maybe("limits", deploy.resources.limits.as_ref().map(limits))
-        .maybe("reservations", deploy.resources.reservations.as_ref().map(limits));
+        .maybe("reservations", deploy.resources.reservations.as_ref().map(limits))
+        .extensions(&deploy.resources.extensions);
     let restart = deploy.restart_policy.as_ref().map(|policy| {
         Json::record()
             .text("condition", &policy.condition)
             .duration("delay", policy.delay)
             .maybe_unsigned("max_attempts", policy.max_attempts)
             .duration("window", policy.window)
+            .extensions(&policy.extensions)
             .done()
     });
     Json::record()
@@ -422,10 +453,11 @@ fn deploy(deploy: &Deploy) -> Json {
         .texts_by_name("labels", &deploy.labels)
         .maybe("update_config", deploy.update_config.as_ref().map(update_config))
         .maybe("rollback_config", deploy.rollback_config.as_ref().map(update_config))
-        .always("resources", resources.done())
+        .json_always("resources", resources.done())
         .maybe("restart_policy", restart)
-        .always("placement", placement.done())
+        .json_always("placement", placement.done())
         .text("endpoint_mode", &deploy.endpoint_mode)
+        .extensions(&deploy.extensions)
         .done()
 }
 
@@ -437,6 +469,7 @@ fn update_config(config: &UpdateConfig) -> Json {
         .duration("monitor", Some(config.monitor).filter(|monitor| monitor.0 != 0))
         .float("max_failure_ratio", config.max_failure_ratio)
         .text("order", &config.order)
+        .extensions(&config.extensions)
         .done()
 }
 
@@ -453,5 +486,6 @@ fn limits(limits: &ResourceLimits) -> Json {
         .int("pids", limits.pids)
         .list("devices", limits.devices.iter().map(device_request).collect())
         .list("generic_resources", generic.collect())
+        .extensions(&limits.extensions)
         .done()
 }

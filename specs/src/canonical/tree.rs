@@ -1,10 +1,11 @@
-//! What is a JSON tree as Go's encoder writes it?
+//! What is the tree that is printed, as JSON or as YAML?
 
-use std::{collections::BTreeMap, fmt::Write as _};
+use std::collections::BTreeMap;
 
 use crate::{
     MASK, Text,
-    model::{Bytes, Duration, FileMode},
+    doc::{Node, Value},
+    model::{Bytes, Duration, Extensions, FileMode},
 };
 
 /// What is printed where a value is secret.
@@ -16,7 +17,16 @@ pub enum Secrets {
     Reveal,
 }
 
-/// A JSON value; objects keep the order of their fields.
+/// In which of the two forms a field is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// In JSON, and in what is hashed.
+    Json,
+    /// In YAML.
+    Yaml,
+}
+
+/// A value to be printed.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Json {
     /// `null`
@@ -25,12 +35,18 @@ pub enum Json {
     Bool(bool),
     /// A number, as text.
     Number(String),
+    /// A number with a fraction.
+    Float(f64),
     /// A string.
     Text(Text),
     /// `[…]`
     Array(Vec<Json>),
-    /// `{…}`
+    /// `{…}` with the fields of a Go type, in its order.
     Object(Vec<(String, Json)>),
+    /// `{…}` with names of the user's, each form in an order of its own.
+    Map(Vec<(String, Json)>),
+    /// A field that the other form leaves out.
+    Only(Form, Box<Json>),
 }
 
 impl Json {
@@ -50,273 +66,70 @@ impl Json {
             Self::Null => true,
             Self::Bool(flag) => !flag,
             Self::Number(number) => number == "0",
+            Self::Float(number) => *number == 0.0,
             Self::Text(text) => text.is_empty(),
             Self::Array(items) => items.is_empty(),
-            Self::Object(fields) => fields.is_empty(),
+            Self::Map(fields) => fields.is_empty(),
+            Self::Object(fields) => {
+                fields.iter().all(|(_, value)| matches!(value, Self::Only(Form::Yaml, _)))
+            }
+            Self::Only(_, value) => value.is_empty(),
         }
+    }
+
+    /// Names with values.
+    pub(super) fn map(fields: impl IntoIterator<Item = (String, Self)>) -> Self {
+        Self::Map(fields.into_iter().collect())
+    }
+
+    /// A value of an extension, as it was written.
+    pub(super) fn written(node: &Node) -> Self {
+        match &node.value {
+            Value::Null => Self::Null,
+            Value::Bool(flag) => Self::Bool(*flag),
+            Value::Int(number) => Self::Number(number.to_string()),
+            Value::BigInt(number) => Self::Number(number.to_string()),
+            Value::Float(number) => Self::Float(*number),
+            Value::Str(text) => Self::Text(text.clone()),
+            Value::Seq(items) => Self::Array(items.iter().map(Self::written).collect()),
+            Value::Map(map) => {
+                let mut fields: Vec<(String, Self)> =
+                    map.iter().map(|(key, entry)| (key.clone(), Self::written(&entry.node))).collect();
+                fields.sort_by(|a, b| a.0.cmp(&b.0));
+                Self::Map(fields)
+            }
+        }
+    }
+
+    /// The fields that a form has, and their values.
+    pub(super) fn fields_in(&self, form: Form) -> impl Iterator<Item = (&str, &Self)> {
+        let fields = match self {
+            Self::Object(fields) | Self::Map(fields) => fields.as_slice(),
+            _ => &[],
+        };
+        fields.iter().filter_map(move |(key, value)| match value {
+            Self::Only(only, value) => (*only == form).then_some((key.as_str(), &**value)),
+            value => Some((key.as_str(), value)),
+        })
+    }
+
+    /// A record with its fields in the order of their names.
+    pub(super) fn sorted(mut self) -> Self {
+        if let Self::Object(fields) = &mut self {
+            fields.sort_by(|a, b| a.0.cmp(&b.0));
+        }
+        self
+    }
+
+    /// What may be shown of a text.
+    pub(super) fn shown(text: &Text, secrets: Secrets) -> &str {
+        if text.is_secret() && secrets == Secrets::Mask { MASK } else { text.expose() }
     }
 
     /// A record to be filled field by field.
     pub(super) fn record() -> Record {
         Record(Vec::new())
     }
-
-    /// The same with the keys of every object in order, as Compose's YAML has them.
-    #[must_use]
-    pub fn sorted(self) -> Self {
-        match self {
-            Self::Array(items) => Self::Array(items.into_iter().map(Self::sorted).collect()),
-            Self::Object(fields) => {
-                let sorted: BTreeMap<String, Self> = fields.into_iter().collect();
-                Self::Object(sorted.into_iter().map(|(key, value)| (key, value.sorted())).collect())
-            }
-            other => other,
-        }
-    }
-
-    /// Compact, `$` as it is: the form that is hashed.
-    pub fn write_compact(&self, out: &mut String) {
-        match self {
-            Self::Array(items) => {
-                out.push('[');
-                for (nth, item) in items.iter().enumerate() {
-                    if nth > 0 {
-                        out.push(',');
-                    }
-                    item.write_compact(out);
-                }
-                out.push(']');
-            }
-            Self::Object(fields) => {
-                out.push('{');
-                for (nth, (key, value)) in fields.iter().enumerate() {
-                    if nth > 0 {
-                        out.push(',');
-                    }
-                    quote(out, key);
-                    out.push(':');
-                    value.write_compact(out);
-                }
-                out.push('}');
-            }
-            scalar => scalar.write_scalar(out, Secrets::Reveal, false),
-        }
-    }
-
-    pub(super) fn write_indented(&self, out: &mut String, depth: usize, secrets: Secrets) {
-        let (open, close, count) = match self {
-            Self::Array(items) => ('[', ']', items.len()),
-            Self::Object(fields) => ('{', '}', fields.len()),
-            scalar => return scalar.write_scalar(out, secrets, true),
-        };
-        out.push(open);
-        let line = |out: &mut String, depth: usize| {
-            out.push('\n');
-            (0..depth).for_each(|_| out.push_str("  "));
-        };
-        for nth in 0..count {
-            line(out, depth + 1);
-            match self {
-                Self::Array(items) => items[nth].write_indented(out, depth + 1, secrets),
-                Self::Object(fields) => {
-                    quote(out, &fields[nth].0.replace('$', "$$"));
-                    out.push_str(": ");
-                    fields[nth].1.write_indented(out, depth + 1, secrets);
-                }
-                _ => {}
-            }
-            if nth + 1 < count {
-                out.push(',');
-            }
-        }
-        if count > 0 {
-            line(out, depth);
-        }
-        out.push(close);
-    }
-
-    fn write_scalar(&self, out: &mut String, secrets: Secrets, double_dollars: bool) {
-        match self {
-            Self::Bool(flag) => out.push_str(if *flag { "true" } else { "false" }),
-            Self::Number(number) => out.push_str(number),
-            Self::Text(text) if text.is_secret() && secrets == Secrets::Mask => quote(out, MASK),
-            Self::Text(text) if double_dollars => quote(out, &text.expose().replace('$', "$$")),
-            Self::Text(text) => quote(out, text.expose()),
-            _ => out.push_str("null"),
-        }
-    }
-
-    pub(super) fn write_yaml(&self, out: &mut String, depth: usize, secrets: Secrets) {
-        let pad = |out: &mut String| (0..depth).for_each(|_| out.push_str("  "));
-        match self {
-            Self::Object(fields) => {
-                for (key, value) in fields {
-                    pad(out);
-                    yaml_scalar(out, key, depth);
-                    out.push(':');
-                    value.write_yaml_value(out, depth, secrets);
-                }
-            }
-            Self::Array(items) => {
-                for item in items {
-                    pad(out);
-                    out.push('-');
-                    match item {
-                        Self::Object(fields) if !fields.is_empty() => {
-                            let mut inner = String::new();
-                            item.write_yaml(&mut inner, depth + 1, secrets);
-                            out.push(' ');
-                            out.push_str(inner.trim_start());
-                        }
-                        _ => item.write_yaml_value(out, depth, secrets),
-                    }
-                }
-            }
-            _ => {}
-        }
-    }
-
-    fn write_yaml_value(&self, out: &mut String, depth: usize, secrets: Secrets) {
-        match self {
-            Self::Object(fields) if fields.is_empty() => out.push_str(" {}\n"),
-            Self::Array(items) if items.is_empty() => out.push_str(" []\n"),
-            Self::Object(_) | Self::Array(_) => {
-                out.push('\n');
-                self.write_yaml(out, depth + 1, secrets);
-            }
-            Self::Text(text) => {
-                let shown = if text.is_secret() && secrets == Secrets::Mask {
-                    MASK.to_owned()
-                } else {
-                    text.expose().replace('$', "$$")
-                };
-                out.push(' ');
-                yaml_scalar(out, &shown, depth);
-                out.push('\n');
-            }
-            scalar => {
-                out.push(' ');
-                scalar.write_scalar(out, secrets, true);
-                out.push('\n');
-            }
-        }
-    }
-}
-
-/// A string as a YAML scalar: plain where that reads back as the same string, else quoted; several lines as a block.
-fn yaml_scalar(out: &mut String, text: &str, depth: usize) {
-    if text.contains('\n')
-        && !text.starts_with([' ', '\n'])
-        && !text.chars().any(|c| c.is_control() && c != '\n')
-    {
-        let body = text.strip_suffix('\n');
-        out.push_str(match body {
-            None => "|-",
-            Some(body) if body.ends_with('\n') => "|+",
-            Some(_) => "|",
-        });
-        for line in body.unwrap_or(text).split('\n') {
-            out.push('\n');
-            if !line.is_empty() {
-                (0..=depth).for_each(|_| out.push_str("  "));
-                out.push_str(line);
-            }
-        }
-        return;
-    }
-    if text.chars().any(char::is_control) || is_ambiguous(text) {
-        quote_yaml(out, text);
-    } else if needs_quotes(text) {
-        let _ = write!(out, "'{}'", text.replace('\'', "''"));
-    } else {
-        out.push_str(text);
-    }
-}
-
-/// Whether a plain scalar would be read as something else than a string.
-fn is_ambiguous(text: &str) -> bool {
-    let resolved = crate::yaml::parse(&format!("- {text}"), crate::doc::FileId(0), false);
-    let old_bool = ["y", "n", "yes", "no", "on", "off"].contains(&text.to_ascii_lowercase().as_str());
-    let time = text.contains(':') && text.chars().all(|c| c.is_ascii_digit() || c == ':' || c == '.');
-    text.is_empty()
-        || old_bool
-        || time
-        || !needs_quotes(text)
-            && !resolved.is_ok_and(|documents| {
-                documents
-                    .first()
-                    .and_then(|document| document.as_seq()?.first()?.as_text().cloned())
-                    .is_some_and(|read| read == *text)
-            })
-}
-
-fn needs_quotes(text: &str) -> bool {
-    let first = text.chars().next().unwrap_or(' ');
-    let indicator = "!&*@`%|>'\"#,[]{}".contains(first);
-    let lonely = "-?:".contains(first) && text[first.len_utf8()..].chars().next().is_none_or(|c| c == ' ');
-    indicator
-        || lonely
-        || text.starts_with(' ')
-        || text.ends_with([' ', ':'])
-        || text.contains(": ")
-        || text.contains(" #")
-}
-
-fn quote_yaml(out: &mut String, text: &str) {
-    out.push('"');
-    for c in text.chars() {
-        match c {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            '\n' => out.push_str("\\n"),
-            '\t' => out.push_str("\\t"),
-            '\r' => out.push_str("\\r"),
-            c if c.is_control() => {
-                let _ = write!(out, "\\x{:02X}", u32::from(c));
-            }
-            c => out.push(c),
-        }
-    }
-    out.push('"');
-}
-
-/// A string as Go's encoder quotes it: `<`, `>`, `&` and the line separators escaped.
-fn quote(out: &mut String, text: &str) {
-    out.push('"');
-    for c in text.chars() {
-        match c {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            '\n' => out.push_str("\\n"),
-            '\r' => out.push_str("\\r"),
-            '\t' => out.push_str("\\t"),
-            '\u{8}' => out.push_str("\\b"),
-            '\u{c}' => out.push_str("\\f"),
-            '<' | '>' | '&' | '\u{2028}' | '\u{2029}' => {
-                let _ = write!(out, "\\u{:04x}", u32::from(c));
-            }
-            c if u32::from(c) < 0x20 => {
-                let _ = write!(out, "\\u{:04x}", u32::from(c));
-            }
-            c => out.push(c),
-        }
-    }
-    out.push('"');
-}
-
-/// A float as Go's JSON encoder writes it; `None` where JSON has no word for it.
-pub(super) fn go_json_float(number: f64) -> Option<String> {
-    if !number.is_finite() {
-        return None;
-    }
-    let size = number.abs();
-    if size != 0.0 && !(1e-6..1e21).contains(&size) {
-        let text = format!("{number:e}");
-        let (mantissa, exponent) = text.split_once('e')?;
-        let exponent: i32 = exponent.parse().ok()?;
-        return Some(format!("{mantissa}e{}{:02}", if exponent < 0 { '-' } else { '+' }, exponent.abs()));
-    }
-    Some(format!("{number}"))
 }
 
 /// A record under construction: fields in Go's order, empty ones left out.
@@ -326,6 +139,51 @@ impl Record {
     /// A field that is never left out.
     pub(super) fn always(mut self, key: &str, value: Json) -> Self {
         self.0.push((key.to_owned(), value));
+        self
+    }
+
+    /// A field that JSON has even where it is empty.
+    pub(super) fn json_always(self, key: &str, value: Json) -> Self {
+        let has_yaml = match &value {
+            Json::Object(_) => value.fields_in(Form::Yaml).next().is_some(),
+            other => !other.is_empty(),
+        };
+        if has_yaml { self.always(key, value) } else { self.only(Form::Json, key, value) }
+    }
+
+    /// A number that YAML has even where it is zero.
+    pub(super) fn yaml_always(self, key: &str, value: i64) -> Self {
+        let number = Json::Number(value.to_string());
+        if value == 0 { self.only(Form::Yaml, key, number) } else { self.always(key, number) }
+    }
+
+    /// A command: JSON has it as `null` where there is none, YAML has it empty where it is there and empty.
+    pub(super) fn field_or_json_null(self, key: &str, words: Option<&[Text]>) -> Self {
+        match words {
+            Some(words) => self.always(key, Json::array(words)),
+            None => self.only(Form::Json, key, Json::Null),
+        }
+    }
+
+    /// A field with a value for each form, left out where it is empty.
+    pub(super) fn named(self, key: &str, json: Json, yaml: Json) -> Self {
+        if json.is_empty() { self } else { self.only(Form::Json, key, json).only(Form::Yaml, key, yaml) }
+    }
+
+    /// A field of a Go type that gives JSON no name for it.
+    pub(super) fn named_in_go(self, json: &str, yaml: &str, value: Json) -> Self {
+        self.only(Form::Json, json, value.clone()).only(Form::Yaml, yaml, value)
+    }
+
+    /// A field of one form.
+    pub(super) fn only(self, form: Form, key: &str, value: Json) -> Self {
+        self.always(key, Json::Only(form, Box::new(value)))
+    }
+
+    /// The `x-…` of a record, which Docker Compose's JSON leaves out below the top level.
+    pub(super) fn extensions(mut self, extensions: &Extensions) -> Self {
+        let written = |node| Json::Only(Form::Yaml, Box::new(Json::written(node)));
+        self.0.extend(extensions.iter().map(|(key, node)| (key.clone(), written(node))));
         self
     }
 
@@ -394,21 +252,16 @@ impl Record {
     pub(super) fn texts_by_name(self, key: &str, value: &BTreeMap<String, Text>) -> Self {
         self.field(
             key,
-            Json::Object(
-                value.iter().map(|(name, value)| (name.clone(), Json::Text(value.clone()))).collect(),
-            ),
+            Json::Map(value.iter().map(|(name, value)| (name.clone(), Json::Text(value.clone()))).collect()),
         )
     }
 
     pub(super) fn maybe_texts_by_name(self, key: &str, value: &BTreeMap<String, Option<Text>>) -> Self {
         let entry = |value: &Option<Text>| value.clone().map_or(Json::Null, Json::Text);
-        self.field(
-            key,
-            Json::Object(value.iter().map(|(name, value)| (name.clone(), entry(value))).collect()),
-        )
+        self.field(key, Json::Map(value.iter().map(|(name, value)| (name.clone(), entry(value))).collect()))
     }
 
-    /// The record. Compose's JSON leaves `x-…` out below the top level.
+    /// The record.
     pub(super) fn done(self) -> Json {
         Json::Object(self.0)
     }

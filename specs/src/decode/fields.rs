@@ -61,8 +61,8 @@ impl<'a, 'p> Fields<'a, 'p> {
         let flag = match &node.value {
             Value::Bool(flag) => Some(*flag),
             Value::Str(text) => match text.expose().to_ascii_lowercase().as_str() {
-                "true" | "yes" | "y" | "on" | "1" => Some(true),
-                "false" | "no" | "n" | "off" | "0" => Some(false),
+                "true" | "yes" | "y" | "on" => Some(true),
+                "false" | "no" | "n" | "off" => Some(false),
                 _ => None,
             },
             _ => None,
@@ -84,6 +84,19 @@ impl<'a, 'p> Fields<'a, 'p> {
             self.wrong(key, node, "a whole number");
         }
         number
+    }
+
+    /// A small number from 0, written as a number: Docker Compose converts no text here.
+    pub(super) fn number<T: TryFrom<i64> + Default>(&mut self, key: &str) -> T {
+        let Some(node) = self.node(key) else { return T::default() };
+        let number = match &node.value {
+            Value::Str(_) => None,
+            other => whole(other).and_then(|number| T::try_from(number).ok()),
+        };
+        number.unwrap_or_else(|| {
+            self.wrong(key, node, "a whole number from 0, without quotes");
+            T::default()
+        })
     }
 
     pub(super) fn maybe_unsigned(&mut self, key: &str) -> Option<u64> {
@@ -119,8 +132,8 @@ impl<'a, 'p> Fields<'a, 'p> {
         let Some(node) = self.node(key) else { return Bytes(0) };
         let size = match &node.value {
             Value::Int(size) => Some(*size),
-            #[expect(clippy::cast_possible_truncation, reason = "a fraction of a byte is cut")]
-            Value::Float(size) => Some(*size as i64),
+            // Docker Compose reads whole numbers and texts, and passes over a number with a fraction.
+            Value::Float(_) => Some(0),
             Value::Str(text) => parse_bytes(text.expose()),
             _ => None,
         };
@@ -210,6 +223,13 @@ impl<'a, 'p> Fields<'a, 'p> {
                 .filter(|item| item.value != Value::Null)
                 .map(|item| {
                     let written = scalar_text(&item.value);
+                    let name = written.expose().split('=').next().unwrap_or_default();
+                    if name.ends_with(char::is_whitespace) {
+                        let message = format!("the name '{name}' ends in a space");
+                        let problem =
+                            Problem::error("variable-name", item.span, &self.path.key(key), message);
+                        self.problems.push(problem.hint("write NAME=VALUE without a space before the ="));
+                    }
                     match written.expose().split_once('=') {
                         Some((name, value)) => {
                             (name.to_owned(), Some(Text::with_secrecy(value, written.is_secret())))
@@ -229,26 +249,29 @@ impl<'a, 'p> Fields<'a, 'p> {
     pub(super) fn hosts(&mut self, key: &str) -> BTreeMap<String, Vec<Text>> {
         let mut hosts: BTreeMap<String, Vec<Text>> = BTreeMap::new();
         let Some(node) = self.node(key) else { return hosts };
-        let mut add = |host: &str, addresses: &Text| {
-            for address in addresses.expose().split(',') {
-                let address = address.trim();
-                let bare =
-                    address.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(address);
-                hosts
-                    .entry(host.to_owned())
-                    .or_default()
-                    .push(Text::with_secrecy(bare, addresses.is_secret()));
+        let mut add = |host: &str, address: &Text| {
+            let bare = |text: &str| {
+                let inside = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+                inside.filter(|inside| !inside.is_empty()).unwrap_or(text).to_owned()
+            };
+            let good = !host.is_empty() && !host.contains([':', '=']);
+            if good {
+                hosts.entry(host.to_owned()).or_default().push(address.map(bare));
             }
+            good
         };
         let mut bad = Vec::new();
         match &node.value {
             Value::Map(map) => {
                 for (host, entry) in map {
-                    match &entry.node.value {
+                    let good = match &entry.node.value {
                         Value::Seq(items) => {
-                            items.iter().for_each(|item| add(host, &scalar_text(&item.value)));
+                            items.iter().fold(true, |good, item| add(host, &scalar_text(&item.value)) && good)
                         }
                         scalar => add(host, &scalar_text(scalar)),
+                    };
+                    if !good {
+                        bad.push(&entry.node);
                     }
                 }
             }
@@ -256,11 +279,11 @@ impl<'a, 'p> Fields<'a, 'p> {
                 for item in items {
                     let written = scalar_text(&item.value);
                     let text = written.expose();
-                    match text.split_once('=').or_else(|| text.split_once(':')) {
-                        Some((host, address)) if !host.is_empty() && !host.contains([':', '=']) => {
-                            add(host, &Text::with_secrecy(address, written.is_secret()));
-                        }
-                        _ => bad.push(item),
+                    let good = text.split_once('=').or_else(|| text.split_once(':')).is_some_and(
+                        |(host, address)| add(host, &Text::with_secrecy(address, written.is_secret())),
+                    );
+                    if !good {
+                        bad.push(item);
                     }
                 }
             }
@@ -323,12 +346,12 @@ impl<'a, 'p> Fields<'a, 'p> {
     }
 }
 
-fn whole(value: &Value) -> Option<i64> {
+pub(super) fn whole(value: &Value) -> Option<i64> {
     match value {
         Value::Int(number) => Some(*number),
         #[expect(clippy::cast_possible_truncation, reason = "only whole values pass")]
         Value::Float(number) if number.fract() == 0.0 && number.abs() < 9e15 => Some(*number as i64),
-        Value::Str(text) => text.expose().trim().parse().ok(),
+        Value::Str(text) => text.expose().parse().ok(),
         _ => None,
     }
 }

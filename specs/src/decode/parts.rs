@@ -61,11 +61,7 @@ pub(super) fn mount(node: &Node, path: &Path, problems: Problems<'_>) -> Option<
         }),
         tmpfs: f.object("tmpfs", |node, path, problems| {
             let mut f = Fields::of(node, path, problems)?;
-            Some(TmpfsOptions {
-                size: f.bytes("size"),
-                mode: f.mode("mode").and_then(|mode| u32::try_from(mode.0).ok()).unwrap_or(0),
-                extensions: f.extensions(),
-            })
+            Some(TmpfsOptions { size: f.bytes("size"), mode: f.number("mode"), extensions: f.extensions() })
         }),
         image: f.object("image", |node, path, problems| {
             let mut f = Fields::of(node, path, problems)?;
@@ -145,14 +141,18 @@ pub(super) fn logging(node: &Node, path: &Path, problems: Problems<'_>) -> Optio
     })
 }
 
+/// A number for both limits, or `{soft, hard}`.
 pub(super) fn ulimit(node: &Node, path: &Path, problems: Problems<'_>) -> Option<Ulimit> {
+    if !matches!(node.value, Value::Map(_) | Value::Null) {
+        let single = super::fields::whole(&node.value);
+        if single.is_none() {
+            let message = format!("expected a number or {{soft, hard}}, found {}", node.kind());
+            problems.push(Problem::error("type", node.span, path, message));
+        }
+        return Some(Ulimit { single: single?, ..Ulimit::default() });
+    }
     let mut f = Fields::of(node, path, problems)?;
-    Some(Ulimit {
-        single: f.int("single"),
-        soft: f.int("soft"),
-        hard: f.int("hard"),
-        extensions: f.extensions(),
-    })
+    Some(Ulimit { single: 0, soft: f.int("soft"), hard: f.int("hard"), extensions: f.extensions() })
 }
 
 pub(super) fn device(node: &Node, path: &Path, problems: Problems<'_>) -> Option<Device> {
@@ -196,10 +196,10 @@ pub(super) fn blkio(node: &Node, path: &Path, problems: Problems<'_>) -> Option<
     }
     let mut f = Fields::of(node, path, problems)?;
     Some(BlkioConfig {
-        weight: u16::try_from(f.int("weight")).unwrap_or(0),
+        weight: f.number("weight"),
         weight_device: f.list("weight_device", |node, path, problems| {
             let mut f = Fields::of(node, path, problems)?;
-            let weight = u16::try_from(f.int("weight")).unwrap_or(0);
+            let weight = f.number("weight");
             Some(WeightDevice { path: f.text("path"), weight, extensions: f.extensions() })
         }),
         device_read_bps: f.list("device_read_bps", throttle),

@@ -3,14 +3,11 @@
 use super::put;
 use crate::{
     Problem,
-    doc::{Map, Node, Path, Value},
+    doc::{Node, Path, Value},
 };
 
-/// `null` becomes an empty mapping, `external: {name}` becomes `external: true` and `name`.
+/// `external: {name}` becomes `external: true` and `name`.
 pub(super) fn canonical(node: &mut Node, path: &Path, problems: &mut Vec<Problem>) {
-    if node.value == Value::Null {
-        node.value = Value::Map(Map::new());
-    }
     let Value::Map(fields) = &mut node.value else { return };
     let Some(external) = fields.get("external") else { return };
     let Value::Map(old) = &external.node.value else { return };

@@ -14,6 +14,13 @@ pub(super) fn string_or_list(node: &mut Node, _: &Path, _: &mut Vec<Problem>) {
     }
 }
 
+/// As [`string_or_list`]; what is empty is no server.
+pub(super) fn dns(node: &mut Node, path: &Path, problems: &mut Vec<Problem>) {
+    string_or_list(node, path, problems);
+    let Value::Seq(items) = &mut node.value else { return };
+    items.retain(|item| item.value != Value::Null && item.as_text().is_none_or(|text| !text.is_empty()));
+}
+
 /// A path, or a list of paths and `{path, required, format}`.
 pub(super) fn env_file(node: &mut Node, path: &Path, problems: &mut Vec<Problem>) {
     string_or_list(node, path, problems);

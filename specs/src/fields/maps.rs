@@ -50,17 +50,6 @@ pub(super) fn gpus(node: &mut Node, _: &Path, _: &mut Vec<Problem>) {
     }
 }
 
-/// A number becomes itself in both limits (`single`); text is left for the decoder's conversion.
-pub(super) fn ulimits(node: &mut Node, _: &Path, _: &mut Vec<Problem>) {
-    let Value::Map(limits) = &mut node.value else { return };
-    for (_, limit) in limits.iter_mut() {
-        let span = limit.node.span;
-        if let Value::Int(_) | Value::Str(_) = &limit.node.value {
-            limit.node.value = map(span, [("single", limit.node.value.clone())]);
-        }
-    }
-}
-
 /// `[k=v]` becomes `{k: v}`.
 pub(super) fn key_value(node: &mut Node, _: &Path, _: &mut Vec<Problem>) {
     let Value::Seq(items) = &node.value else { return };
@@ -100,7 +89,6 @@ pub(super) fn devices(node: &mut Node, path: &Path, problems: &mut Vec<Problem>)
         let parts: Vec<&str> = written.expose().split(':').collect();
         let (source, target, permissions) = match parts.as_slice() {
             [source] => (*source, *source, "rwm"),
-            [source, permissions] if is_permissions(permissions) => (*source, *source, *permissions),
             [source, target] => (*source, *target, "rwm"),
             [source, target, permissions] => (*source, *target, *permissions),
             _ => {
@@ -116,8 +104,4 @@ pub(super) fn devices(node: &mut Node, path: &Path, problems: &mut Vec<Problem>)
             [("source", piece(source)), ("target", piece(target)), ("permissions", piece(permissions))],
         );
     }
-}
-
-fn is_permissions(text: &str) -> bool {
-    !text.is_empty() && text.len() <= 3 && text.chars().all(|c| matches!(c, 'r' | 'w' | 'm'))
 }

@@ -41,7 +41,7 @@ const SERVICE: &[(&str, Rewrite)] = &[
     ("depends_on", maps::depends_on),
     ("env_file", files::env_file),
     ("label_file", files::string_or_list),
-    ("dns", files::string_or_list),
+    ("dns", files::dns),
     ("extends", maps::extends),
     ("gpus", maps::gpus),
     ("networks", maps::list_to_map),
@@ -51,16 +51,11 @@ const SERVICE: &[(&str, Rewrite)] = &[
     ("secrets", files::references),
     ("configs", files::references),
     ("ports", ports::canonical),
-    ("ulimits", maps::ulimits),
     ("build", build),
 ];
 
-const BUILD: &[(&str, Rewrite)] = &[
-    ("secrets", files::references),
-    ("additional_contexts", maps::key_value),
-    ("ssh", maps::ssh),
-    ("ulimits", maps::ulimits),
-];
+const BUILD: &[(&str, Rewrite)] =
+    &[("secrets", files::references), ("additional_contexts", maps::key_value), ("ssh", maps::ssh)];
 
 fn service(node: &mut Node, path: &Path, problems: &mut Vec<Problem>) {
     each(node, path, problems, SERVICE);

@@ -79,8 +79,10 @@ fn parse(written: &Text) -> Result<Vec<Published>, String> {
         [ip @ .., host, container] => (ip.join(":"), *host, *container),
         [] => return Err("no port".into()),
     };
-    let ip = ip.strip_prefix('[').and_then(|ip| ip.strip_suffix(']')).map(str::to_owned).unwrap_or(ip);
-    if !ip.is_empty() && ip.parse::<IpAddr>().is_err() {
+    let bare = ip.strip_prefix('[').and_then(|ip| ip.strip_suffix(']')).map(str::to_owned);
+    let is_bracketed = bare.is_some();
+    let ip = bare.unwrap_or(ip);
+    if !ip.is_empty() && (ip.parse::<IpAddr>().is_err() || ip.contains(':') && !is_bracketed) {
         return Err(format!("'{shown}' starts with an invalid IP address"));
     }
     let (container, protocol) = container.split_once('/').unwrap_or((container, "tcp"));

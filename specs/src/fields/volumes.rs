@@ -26,7 +26,20 @@ pub(super) fn canonical(node: &mut Node, path: &Path, problems: &mut Vec<Problem
                     );
                 }
             }
-        } else if let Value::Map(fields) = &mut item.value
+            continue;
+        }
+        let has = |key: &str, text: &str| {
+            item.get(key).and_then(Node::as_text).is_some_and(|found| *found == *text)
+        };
+        if has("type", "bind") && (item.get("source").is_none() || has("source", "")) {
+            problems.push(Problem::error(
+                "mount",
+                span,
+                &path.index(nth),
+                "a bind mount needs a 'source', the path on the host",
+            ));
+        }
+        if let Value::Map(fields) = &mut item.value
             && let Some(entry) = fields.get_mut("target")
             && let Value::Str(target) = &entry.node.value
         {

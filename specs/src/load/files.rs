@@ -1,0 +1,135 @@
+//! Which files make the project, what is in them, and what is the project called?
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
+
+use crate::{
+    FileKind, Problem,
+    doc::{self, Node, Span, Value},
+    interpolate,
+    load::{FILE_NAMES, Loader, OVERRIDE_NAMES, is_standard_input},
+    name, paths, yaml,
+};
+
+impl Loader<'_> {
+    pub(super) fn files(&mut self, folder: &Path) -> Option<Vec<PathBuf>> {
+        if !self.request.files.is_empty() {
+            let absolute = |file: &PathBuf| {
+                if is_standard_input(file) {
+                    return file.clone();
+                }
+                PathBuf::from(paths::absolute(&file.display().to_string(), folder, None))
+            };
+            return Some(self.request.files.iter().map(absolute).collect());
+        }
+        let find = |names: &[&str], at: &Path| {
+            names.iter().map(|name| at.join(name)).find(|file| self.read.kind(file) == FileKind::File)
+        };
+        for at in folder.ancestors() {
+            if let Some(main) = find(&FILE_NAMES, at) {
+                return Some([Some(main), find(&OVERRIDE_NAMES, at)].into_iter().flatten().collect());
+            }
+        }
+        self.error(
+            "no-file",
+            Span::default(),
+            format!("no compose file in {} or above it, expected compose.yaml", folder.display()),
+        );
+        None
+    }
+
+    /// The text of a file, remembered for messages.
+    pub(crate) fn text(&self, path: &Path) -> io::Result<(String, doc::FileId, bool)> {
+        let content = self.read.read(path)?;
+        let text = std::str::from_utf8(&content.bytes).map_err(|error| {
+            let line = content.bytes[..error.valid_up_to()].iter().filter(|byte| **byte == b'\n').count() + 1;
+            io::Error::new(io::ErrorKind::InvalidData, format!("not UTF-8 text in line {line}"))
+        })?;
+        let text = text.to_owned();
+        let shown = (!content.secret).then(|| text.clone());
+        let file = self.sources.borrow_mut().add(path.to_owned(), shown);
+        self.inputs.borrow_mut().push(path.to_owned());
+        Ok((text, file, content.secret))
+    }
+
+    /// The YAML documents of a file, which is named at `at`.
+    pub(crate) fn documents(&mut self, file: &Path, at: Span) -> Vec<Node> {
+        let (text, id, secret) = match self.text(file) {
+            Ok(read) => read,
+            Err(error) => {
+                let at = if error.kind() == io::ErrorKind::InvalidData { self.start_of(file) } else { at };
+                self.error("unreadable", at, format!("cannot read {}: {error}", file.display()));
+                return Vec::new();
+            }
+        };
+        match yaml::parse(&text, id, secret) {
+            Ok(documents) if documents.iter().all(|node| node.value == Value::Null) => {
+                let at = Span { file: id, line: 1, column: 1, width: 1 };
+                self.error("empty", at, "empty compose file, expected `services:`");
+                Vec::new()
+            }
+            Ok(documents) => {
+                for document in &documents {
+                    if !matches!(document.value, Value::Map(_)) {
+                        let message =
+                            format!("top-level object must be a mapping, found {}", document.kind());
+                        self.problems.push(Problem::error(
+                            "type",
+                            document.span,
+                            &doc::Path::default(),
+                            message,
+                        ));
+                    }
+                }
+                documents
+            }
+            Err(problems) => {
+                self.problems.extend(problems);
+                Vec::new()
+            }
+        }
+    }
+
+    /// The first place of a file whose text cannot be shown.
+    fn start_of(&self, file: &Path) -> Span {
+        let file = self.sources.borrow_mut().add(file.to_owned(), None);
+        Span { file, line: 1, column: 1, width: 1 }
+    }
+
+    pub(super) fn name(&mut self, documents: &[Node], project_dir: &Path) -> Option<String> {
+        let given = self.request.name.clone().or_else(|| {
+            self.environment
+                .get("COMPOSE_PROJECT_NAME")
+                .map(|name| name.expose().to_owned())
+                .filter(|name| !name.is_empty())
+        });
+        if let Some(given) = given {
+            if name::normalize(&given) != given {
+                self.error("project-name", Span::default(), format!("invalid project name '{given}': must consist only of lowercase alphanumeric characters, hyphens, and underscores as well as start with a letter or number"));
+                return None;
+            }
+            return Some(given);
+        }
+        let environment = self.environment.clone();
+        let lookup = |name: &str| environment.get(name).cloned();
+        let written = documents.iter().rev().find_map(|document| {
+            let text = document.get("name")?.as_text()?;
+            let expanded = interpolate::expand(text, &lookup, &mut |_| {}).ok()?;
+            (!expanded.is_empty()).then(|| name::normalize(expanded.expose()))
+        });
+        let folder =
+            project_dir.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let name = written.unwrap_or_else(|| name::normalize(&folder));
+        if name.is_empty() {
+            self.error(
+                "project-name",
+                Span::default(),
+                "project name must not be empty, expected a top-level `name:`",
+            );
+            return None;
+        }
+        Some(name)
+    }
+}
