@@ -2,7 +2,7 @@
 //!
 //! The consistency rules of Docker Compose, for enabled services.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     Problem,
@@ -46,7 +46,27 @@ pub fn consistency(project: &Project, document: &Node, problems: &mut Vec<Proble
             ));
         }
     }
+    container_names(project, document, problems);
     cycles(project, document, problems);
+}
+
+fn container_names(project: &Project, document: &Node, problems: &mut Vec<Problem>) {
+    let mut taken: BTreeMap<&str, &str> = BTreeMap::new();
+    let place = |service: &str| {
+        let node = document.get("services").and_then(|services| services.get(service)?.get("container_name"));
+        node.map_or_else(Span::default, |node| node.span)
+    };
+    for (name, service) in project.services.iter().filter(|(_, service)| !service.container_name.is_empty()) {
+        if let Some(first) = taken.insert(service.container_name.expose(), name) {
+            let path = Path::of("services").key(name).key("container_name");
+            let message = format!(
+                "container name '{}' is that of service {first}, too",
+                service.container_name.shown()
+            );
+            let problem = Problem::error("consistency", place(name), &path, message);
+            problems.push(problem.related(place(first), "the other one"));
+        }
+    }
 }
 
 struct Check<'a> {

@@ -10,6 +10,9 @@ use crate::{
     values::scalar_text,
 };
 
+/// Where the value of a secret from a variable waits for the decoder; the schema takes it for an extension.
+pub(crate) const SECRET_VALUE: &str = "x-#value";
+
 /// Completes a canonical document of the project `name`.
 pub fn normalize(document: &mut Node, name: &str, environment: &dyn Lookup) {
     let Value::Map(top) = &mut document.value else { return };
@@ -111,13 +114,13 @@ pub(crate) fn inherit_listed(document: &mut Node, environment: &dyn Lookup) {
             take_over(&mut entry.node, environment, false);
         }
     }
-    for section in ["configs", "secrets"] {
+    for (section, key) in [("configs", "content"), ("secrets", SECRET_VALUE)] {
         for object in objects(top, section) {
             let Some(name) = object.get("environment").map(|entry| scalar_text(&entry.node.value)) else {
                 continue;
             };
             if let Some(value) = environment.get(name.expose()) {
-                put(object, "content", Value::Str(value));
+                put(object, key, Value::Str(value));
             }
         }
     }

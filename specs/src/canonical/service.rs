@@ -1,6 +1,6 @@
 //! In which order and form does Compose print a service's fields?
 
-use super::tree::{Form, Json, Record};
+use super::tree::{Json, Record};
 use crate::{
     Text,
     model::{

@@ -15,6 +15,7 @@ use crate::{
     model::{FileObject, Ipam, IpamPool, Model, Network, Project, Volume},
 };
 
+use crate::normalize::SECRET_VALUE;
 use fields::Fields;
 
 /// Reads a canonical document. `None` where anything could not be read; the problems say what.
@@ -88,12 +89,13 @@ fn volume(node: &Node, path: &Path, problems: &mut Vec<Problem>) -> Option<Volum
 }
 
 fn file_object(node: &Node, path: &Path, problems: &mut Vec<Problem>) -> Option<FileObject> {
+    let from_variable = node.get(SECRET_VALUE).and_then(Node::as_text).cloned();
     let mut f = Fields::of(node, path, problems)?;
     Some(FileObject {
         name: f.text("name"),
         file: f.text("file"),
         environment: f.text("environment"),
-        content: f.maybe_text("content"),
+        content: from_variable.or_else(|| f.maybe_text("content")),
         external: f.flag("external"),
         labels: f.texts_by_name("labels"),
         driver: f.text("driver"),
@@ -117,7 +119,7 @@ fn model(node: &Node, path: &Path, problems: &mut Vec<Problem>) -> Option<Model>
 /// The `x-…` entries of a mapping.
 fn extensions_of(map: &Map) -> BTreeMap<String, Node> {
     map.iter()
-        .filter(|(key, _)| key.starts_with("x-"))
+        .filter(|(key, _)| key.starts_with("x-") && *key != SECRET_VALUE)
         .map(|(key, entry)| (key.clone(), entry.node.clone()))
         .collect()
 }

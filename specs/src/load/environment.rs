@@ -166,7 +166,10 @@ impl Loader<'_> {
     /// Resolves secrets and configs that come from a variable.
     pub(super) fn object_contents(&self, project: &mut Project) {
         let resolve = |objects: &mut BTreeMap<String, FileObject>| {
-            for object in objects.values_mut().filter(|object| !object.environment.is_empty()) {
+            for object in objects
+                .values_mut()
+                .filter(|object| !object.environment.is_empty() && object.content.is_none())
+            {
                 object.content = self.environment.get(object.environment.expose()).cloned();
             }
         };
