@@ -1,0 +1,122 @@
+# The Home Manager module, for a host that is not NixOS or a user with a rootless Engine: the same stacks, a unit of the
+# user, and the Home Manager generation as the profile.
+{
+  config,
+  lib,
+  pkgs,
+  ...
+}:
+let
+  inherit (lib) mkOption types literalExpression;
+  cfg = config.services.compose-agent;
+  render = import ./render.nix { inherit lib pkgs; };
+  stackOptions = import ./stack-options.nix { inherit lib pkgs; };
+  stacks = lib.filterAttrs (_: stack: stack.enable) cfg.stacks;
+  engine = if lib.hasPrefix "/" cfg.docker.socket then "unix://${cfg.docker.socket}" else cfg.docker.socket;
+  arguments = [
+    "--profile=${cfg.generation}"
+    "--docker-host=${engine}"
+    "--gc-roots=${cfg.gcRoots}"
+  ]
+  ++ map (key: "--age-key=${key}") cfg.keys
+  ++ cfg.extraArgs;
+in
+{
+  options.services.compose-agent = {
+    enable = mkOption {
+      type = types.bool;
+      default = false;
+      example = true;
+      description = "Whether this user's Docker Compose stacks are kept running as they are declared.";
+    };
+    package = mkOption {
+      type = types.package;
+      default = pkgs.compose-agent or (pkgs.callPackage ./package.nix { });
+      defaultText = literalExpression "pkgs.compose-agent";
+      example = literalExpression "pkgs.compose-agent";
+      description = "The package of the agent and of agentctl.";
+    };
+    docker.socket = mkOption {
+      type = types.str;
+      default = "unix://%t/docker.sock";
+      example = "unix://%t/podman/podman.sock";
+      description = "Where the user's Engine listens. `%t` is the user's runtime folder.";
+    };
+    keys = mkOption {
+      type = types.listOf types.str;
+      default = [ "${config.xdg.configHome}/sops/age/keys.txt" ];
+      defaultText = literalExpression "[ \"\${config.xdg.configHome}/sops/age/keys.txt\" ]";
+      example = [ "/home/me/.ssh/id_ed25519" ];
+      description = "Files with age identities, or ssh keys.";
+    };
+    generation = mkOption {
+      type = types.str;
+      default = "${config.xdg.stateHome}/home-manager/gcroots/current-home";
+      defaultText = literalExpression "\"\${config.xdg.stateHome}/home-manager/gcroots/current-home\"";
+      example = "/home/me/.local/state/nix/profiles/home-manager";
+      description = "The link that leads to the active Home Manager generation.";
+    };
+    gcRoots = mkOption {
+      type = types.str;
+      default = "/nix/var/nix/gcroots/per-user/${config.home.username}/compose-agent";
+      defaultText = literalExpression "\"/nix/var/nix/gcroots/per-user/\${config.home.username}/compose-agent\"";
+      example = "/nix/var/nix/gcroots/per-user/me/compose-agent";
+      description = "Where store paths that containers mount are kept from the garbage collector.";
+    };
+    extraArgs = mkOption {
+      type = types.listOf types.str;
+      default = [ ];
+      example = [ "--resync=1h" ];
+      description = "More arguments of compose-agent.";
+    };
+    stacks = mkOption {
+      default = { };
+      example = literalExpression "{ web.compose = ./docker-compose.yml; }";
+      description = "The stacks, as in the NixOS module.";
+      type = types.attrsOf (types.submodule { options = stackOptions.stack // stackOptions.policy; });
+    };
+  };
+
+  config = lib.mkIf cfg.enable {
+    home.packages = [ cfg.package ];
+    home.sessionVariables.AGENTCTL_SOCKET = "$XDG_RUNTIME_DIR/compose-agent/control.sock";
+    # In the generation itself, which is what is activated and rolled back.
+    home.extraBuilderCommands = ''
+      ln -s ${
+        render.checked {
+          inherit (cfg) package;
+          inherit stacks;
+          agentYaml = null;
+        }
+      }/etc $out/etc
+    '';
+    systemd.user.services.compose-agent = {
+      Unit = {
+        Description = "Docker Compose stacks of this user";
+        After = [
+          "docker.service"
+          "podman.socket"
+        ];
+      };
+      Service = {
+        Type = "notify-reload";
+        NotifyAccess = "main";
+        WatchdogSec = 60;
+        ExecStart = "${cfg.package}/bin/compose-agent ${lib.concatStringsSep " " arguments}";
+        Restart = "on-failure";
+        RestartSec = 2;
+        KillMode = "mixed";
+        RuntimeDirectory = "compose-agent";
+        RuntimeDirectoryPreserve = "yes";
+        StateDirectory = "compose-agent";
+        UMask = "0077";
+        NoNewPrivileges = true;
+        LockPersonality = true;
+        MemoryDenyWriteExecute = true;
+        RestrictRealtime = true;
+        SystemCallArchitectures = "native";
+      };
+      Install.WantedBy = [ "default.target" ];
+    };
+  };
+}

@@ -1,0 +1,64 @@
+# The NixOS module: `imports = [ ./module.nix ];` and `services.compose-agent.enable = true;`.
+{
+  config,
+  lib,
+  pkgs,
+  ...
+}:
+let
+  cfg = config.services.compose-agent;
+  render = import ./render.nix { inherit lib pkgs; };
+  stacks = lib.filterAttrs (_: stack: stack.enable) cfg.stacks;
+  agentYaml =
+    if cfg.allowEmpty then pkgs.writeText "agent.yaml" "allow_empty: true\n" else null;
+  etc = lib.concatMapAttrs (
+    name: stack:
+    lib.mapAttrs' (file: source: {
+      name = "compose-agent/${name}/${file}";
+      value = { inherit source; };
+    }) (render.files stack)
+  ) stacks;
+  agentctl = "${cfg.package}/bin/agentctl";
+in
+{
+  _class = "nixos";
+  imports = [
+    ./options.nix
+    ./assertions.nix
+    ./units.nix
+  ];
+
+  config = lib.mkIf cfg.enable {
+    services.compose-agent.profile = render.checked {
+      package = cfg.checkPackage;
+      inherit stacks agentYaml;
+    };
+
+    environment.etc = etc // lib.optionalAttrs (agentYaml != null) {
+      "compose-agent/agent.yaml".source = agentYaml;
+    };
+    environment.systemPackages = [ cfg.package ];
+
+    # A system whose stacks agentctl refuses cannot be built.
+    system.checks = [ cfg.profile ];
+
+    # Called with the incoming system and what is done with it; fails the switch before anything stops.
+    system.preSwitchChecks = lib.mkIf (cfg.preSwitchCheck && stacks != { }) {
+      compose-agent = ''
+        ${agentctl} check "''${1-}"
+      '';
+    };
+
+    # An activation script and not the check above: only these are known to run at dry-activate on every release.
+    system.activationScripts = lib.mkIf (cfg.dryActivate && stacks != { }) {
+      compose-agent = {
+        supportsDryActivation = true;
+        text = ''
+          if [ "''${NIXOS_ACTION-}" = dry-activate ]; then
+            ${agentctl} check "$systemConfig" || true
+          fi
+        '';
+      };
+    };
+  };
+}

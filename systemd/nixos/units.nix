@@ -1,0 +1,115 @@
+# Which units run on this host? Those of systemd/units, with this host's settings.
+{
+  config,
+  lib,
+  pkgs,
+  ...
+}:
+let
+  cfg = config.services.compose-agent;
+  unitFile = import ./unit-file.nix { inherit lib; };
+  service = unitFile ../units/compose-agent.service;
+  socket = unitFile ../units/compose-agent.socket;
+  memory = unitFile (../units + "/run-compose\\x2dagent-secrets.mount");
+
+  words = lib.concatMap (lib.splitString " ");
+  single = lib.mapAttrs (_: found: lib.mkDefault (if lib.length found == 1 then lib.head found else found));
+  engine = if lib.hasPrefix "/" cfg.docker.socket then "unix://${cfg.docker.socket}" else cfg.docker.socket;
+  isRemote = lib.hasPrefix "tcp://" engine;
+  credentials = lib.imap0 (index: path: {
+    id = "compose-agent.key-${toString index}";
+    inherit path;
+  }) (cfg.keys.age ++ cfg.keys.ssh);
+  arguments = [
+    "--docker-host=${engine}"
+    "--group=${cfg.group}"
+    "--resync=${cfg.resync}"
+    "--parallel=${toString cfg.parallel}"
+  ]
+  ++ lib.optional (cfg.readGroup != null) "--read-group=${cfg.readGroup}"
+  ++ cfg.extraArgs;
+  # What switch-to-configuration compares: another stack is a reload, another package or setting a restart.
+  stackFiles = lib.mapAttrsToList (_: entry: entry.source) (
+    lib.filterAttrs (name: _: lib.hasPrefix "compose-agent/" name) config.environment.etc
+  );
+in
+{
+  config = lib.mkIf cfg.enable {
+    systemd.services.compose-agent = {
+      description = lib.head service.Unit.Description;
+      documentation = words service.Unit.Documentation;
+      wantedBy = words service.Install.WantedBy;
+      wants = words service.Unit.Wants;
+      requires = [ "run-compose\\x2dagent-secrets.mount" ];
+      # sops-nix's secrets and the host's ssh keys are there first, where something makes them.
+      after = words service.Unit.After ++ [
+        "sops-install-secrets.service"
+        "sshd-keygen.service"
+      ];
+      startLimitIntervalSec = 0;
+      path = lib.optional (cfg.keys.sops != null) cfg.keys.sops;
+      reloadTriggers = stackFiles;
+      stopIfChanged = false;
+      serviceConfig =
+        single (removeAttrs service.Service [ "ExecStart" ])
+        // {
+          ExecStart = "${cfg.package}/bin/compose-agent ${lib.escapeShellArgs arguments}";
+        }
+        // lib.optionalAttrs (credentials != [ ]) {
+          LoadCredential = map (key: "${key.id}:${key.path}") credentials;
+          # Stands in for a key that is absent, which then keeps the agent from nothing but its own files.
+          SetCredential = map (key: "${key.id}:# absent") credentials;
+        }
+        // lib.optionalAttrs isRemote {
+          PrivateNetwork = false;
+          IPAddressDeny = "";
+          RestrictAddressFamilies = "AF_UNIX AF_INET AF_INET6";
+        };
+    };
+
+    systemd.sockets.compose-agent = {
+      description = lib.head socket.Unit.Description;
+      documentation = words socket.Unit.Documentation;
+      wantedBy = words socket.Install.WantedBy;
+      listenStreams = socket.Socket.ListenStream;
+      socketConfig = single (removeAttrs socket.Socket [ "ListenStream" ]) // {
+        SocketGroup = cfg.group;
+        # Where others may look, the agent itself tells callers apart.
+        SocketMode = if cfg.readGroup == null then "0660" else "0666";
+      };
+    };
+
+    systemd.mounts = [
+      {
+        description = lib.head memory.Unit.Description;
+        what = lib.head memory.Mount.What;
+        where = lib.head memory.Mount.Where;
+        type = lib.head memory.Mount.Type;
+        options = lib.head memory.Mount.Options;
+        before = lib.unique (words memory.Unit.Before);
+        conflicts = words memory.Unit.Conflicts;
+        unitConfig.DefaultDependencies = false;
+      }
+    ];
+
+    # Started anew by each switch, after the reload: it fails the switch with the reason that agentctl gives.
+    systemd.services.compose-agent-wait = lib.mkIf cfg.waitOnSwitch.enable {
+      description = "Containers are as this system declares them";
+      wantedBy = [ "multi-user.target" ];
+      requires = [ "compose-agent.socket" ];
+      after = [ "compose-agent.service" ];
+      restartTriggers = stackFiles;
+      stopIfChanged = false;
+      serviceConfig = {
+        Type = "oneshot";
+        RemainAfterExit = true;
+        ExecStart = "${cfg.package}/bin/agentctl wait --generation /run/current-system --timeout ${cfg.waitOnSwitch.timeout}";
+        TimeoutStartSec = "infinity";
+      };
+    };
+
+    # A name that another part of the system has is left to it.
+    users.groups = lib.mkIf (cfg.group == "compose-agent") { compose-agent = { }; };
+    systemd.tmpfiles.rules = [ "d /run/compose-agent 0755 root root -" ];
+  };
+}

@@ -1,0 +1,277 @@
+# What must hold of the module: { NAME = { ok, why }; … }. Each refusal stands beside a control that differs in one thing.
+{ lib }:
+let
+  nixos = import ./evaluate.nix { inherit lib; };
+  inherit (nixos) evaluate pkgs;
+  base = {
+    services.compose-agent.enable = true;
+    services.openssh.enable = true;
+  };
+  of =
+    module:
+    (evaluate [
+      base
+      (if module ? _type then { config = module; } else module)
+    ]).config;
+  stack = name: value: { services.compose-agent.stacks.${name} = value; };
+  web = extra: stack "web" ({ compose.services.web = { image = "nginx"; } // extra; });
+  two =
+    one: other:
+    lib.mkMerge [
+      (stack "one" one)
+      (stack "two" other)
+    ];
+  service = extra: { compose.services.web = { image = "nginx"; } // extra; };
+
+  builds =
+    module:
+    let
+      result = builtins.tryEval (of module).system.build.toplevel.drvPath;
+    in
+    {
+      ok = result.success;
+      why = "was refused";
+    };
+  # By an assertion, whose words are looked at; not by anything else that might be wrong with it.
+  asserts =
+    words: module:
+    let
+      failed = map (one: one.message) (lib.filter (one: !one.assertion) (of module).assertions);
+    in
+    {
+      ok = lib.length failed == 1 && lib.hasInfix words (lib.head failed);
+      why = "the assertions that failed: ${builtins.toJSON failed}";
+    };
+  # By the type of an option.
+  rejects =
+    path: module:
+    let
+      whole = of module;
+      result = builtins.tryEval (builtins.deepSeq (lib.getAttrFromPath path whole) true);
+    in
+    {
+      ok = !result.success;
+      why = "was taken";
+    };
+  takes =
+    path: module:
+    let
+      result = builtins.tryEval (builtins.deepSeq (lib.getAttrFromPath path (of module)) true);
+    in
+    {
+      ok = result.success;
+      why = "was refused";
+    };
+  holds = ok: why: { inherit ok why; };
+  agent = [
+    "services"
+    "compose-agent"
+  ];
+  inStack = path: agent ++ [ "stacks" "web" ] ++ path;
+
+  # Every option's example, set where the option is.
+  documented = lib.filter (option: lib.hasPrefix "services.compose-agent" option.name && !option.internal) (
+    lib.optionAttrSetToDocList (evaluate [ ]).options
+  );
+  value =
+    example:
+    if example._type or "" == "literalExpression" then
+      import (builtins.toFile "example.nix" "{ pkgs, lib }: ${
+        lib.replaceStrings [ "./" ] [ "${toString ./.}/fixtures/" ] example.text
+      }") { inherit pkgs lib; }
+    else
+      example;
+  placed =
+    option:
+    let
+      parts = map (part: if lib.hasPrefix "<" part then "web" else if part == "*" then "0" else part) option.loc;
+      inList = lib.elem "*" option.loc;
+    in
+    {
+      inherit parts inList;
+    };
+  exampleCases = lib.listToAttrs (
+    lib.concatMap (
+      option:
+      let
+        at = placed option;
+        module = lib.setAttrByPath at.parts (value option.example);
+        # A side file has either a source or a text, a mount has a path: the rest of what the example stands in.
+        rest =
+          if lib.hasInfix ".files.<name>.executable" option.name then
+            (lib.setAttrByPath ((lib.init at.parts) ++ [ "text" ]) "x")
+          else
+            { };
+        withCompose = lib.optionalAttrs (
+          !lib.hasInfix "stacks.<name>.compose" option.name
+        ) (web { });
+      in
+      [
+        {
+          name = "documented: ${option.name}";
+          value = holds ((option ? example) && (option.description or null) != null) "no example or no description";
+        }
+      ]
+      ++ lib.optional (option ? example && !at.inList && option.name != "services.compose-agent.enable") {
+        name = "example: ${option.name}";
+        value = builds (lib.mkMerge [ withCompose rest module ]);
+      }
+    ) documented
+  );
+
+  unit = (of (web { })).system.build.units."compose-agent.service";
+  changed = tag: of (lib.mkMerge [
+    (web { })
+    (stack "other" (service { } // { files."a".text = tag; files."b".text = "same"; }))
+  ]);
+  filesOf = config: lib.mapAttrs (_: entry: "${entry.source}") (
+    lib.filterAttrs (name: _: lib.hasPrefix "compose-agent/" name) config.environment.etc
+  );
+  differ = lib.attrNames (
+    lib.filterAttrs (name: path: path != (filesOf (changed "1")).${name}) (filesOf (changed "2"))
+  );
+in
+exampleCases
+// {
+  "a stack needs a compose file" = asserts "compose is not set" (stack "web" { });
+  "control: a stack with one" = builds (web { });
+  "one project name for two stacks is refused" = asserts "the project name web is claimed by one and by two" (
+    two (service { } // { project = "web"; }) (service { } // { compose.name = "web"; })
+  );
+  "control: two project names" = builds (two (service { } // { project = "web"; }) (service { }));
+  "names that Compose makes the same are refused" = asserts "the project name web" (
+    lib.mkMerge [
+      (stack "Web" (service { }))
+      (stack "web" (service { }))
+    ]
+  );
+  "one container name in two stacks is refused" = asserts "the container name proxy is claimed by one (service web)" (
+    two (service { container_name = "proxy"; }) (service { container_name = "proxy"; })
+  );
+  "control: two container names" = builds (
+    two (service { container_name = "proxy"; }) (service { container_name = "proxy2"; })
+  );
+  "control: one in a stack that is not enabled" = builds (
+    two (service { container_name = "proxy"; }) (service { container_name = "proxy"; } // { enable = false; })
+  );
+  "one host port in two stacks is refused" = asserts "the host port 8080/tcp is claimed by one (service web) and by two" (
+    two (service { ports = [ "8080:80" ]; }) (service { ports = [ "127.0.0.1:8080:81/tcp" ]; })
+  );
+  "control: the other protocol" = builds (
+    two (service { ports = [ "8080:80" ]; }) (service { ports = [ "8080:80/udp" ]; })
+  );
+  "control: two addresses" = builds (
+    two (service { ports = [ "127.0.0.1:8080:80" ]; }) (service { ports = [ "127.0.0.2:8080:80" ]; })
+  );
+  "control: only the container's port is the same" = builds (
+    two (service { ports = [ "80" 443 "8080:80" ]; }) (service { ports = [ "80" 443 "8081:80" ]; })
+  );
+  "a host port in a range and in the long form is refused" = asserts "the host port 8081/udp" (
+    two (service { ports = [ "8080-8082:80-82/udp" ]; }) (
+      service { ports = [ { target = 1; published = "8081"; protocol = "udp"; } ]; }
+    )
+  );
+  "control: beside the range" = builds (
+    two (service { ports = [ "8080-8082:80-82/udp" ]; }) (
+      service { ports = [ { target = 1; published = 8083; protocol = "udp"; } ]; }
+    )
+  );
+  "two files of one name are refused" = asserts "several files are called immich.env" (
+    stack "web" (service { } // { files."immich.env".text = ""; secrets.env = [ ./fixtures/immich.env ]; })
+  );
+  "control: two names" = builds (
+    stack "web" (service { } // { files."other.env".text = ""; secrets.env = [ ./fixtures/immich.env ]; })
+  );
+  "a file outside of the stack is refused" = asserts "not inside the stack's folder: ../x" (
+    stack "web" (service { } // { files."../x".text = ""; })
+  );
+  "control: one in a folder of it" = builds (stack "web" (service { } // { files."conf/x".text = ""; }));
+  "a file of no content is refused" = asserts "set either source or text of x" (
+    stack "web" (service { } // { files.x = { }; })
+  );
+  "a variable of no name is refused" = asserts "not the names of variables: 1 x" (
+    stack "web" (service { } // { env."1 x" = ""; })
+  );
+  "control: a variable with a name" = builds (stack "web" (service { } // { env.x1 = ""; }));
+  "a stack of an odd name is refused" = asserts "a stack's name has letters" (stack "a b" (service { }));
+
+  "a key in the store is refused" = rejects (agent ++ [ "keys" "age" ]) {
+    services.compose-agent.keys.age = [ "${builtins.storeDir}/x" ];
+  };
+  "control: a key outside" = takes (agent ++ [ "keys" "age" ]) {
+    services.compose-agent.keys.age = [ "/var/lib/x" ];
+  };
+  "a misspelt setting is refused" = rejects (inStack [ "drift" ]) (stack "web" (service { } // { drfit = "report"; }));
+  "an odd drift policy is refused" = rejects (inStack [ "drift" ]) (stack "web" (service { } // { drift = "maybe"; }));
+  "control: a drift policy" = takes (inStack [ "drift" ]) (stack "web" (service { } // { drift = "report"; }));
+  "an odd span is refused" = rejects (inStack [ "healthDeadline" ]) (
+    stack "web" (service { } // { healthDeadline = "soon"; })
+  );
+  "control: a span" = takes (inStack [ "healthDeadline" ]) (
+    stack "web" (service { } // { healthDeadline = "1m30s"; })
+  );
+  "a function in a compose file is refused" = rejects (inStack [ "compose" ]) (web { command = a: a; });
+  "control: a null in a compose file" = takes (inStack [ "compose" ]) (web { environment.A = null; });
+
+  "sops-nix's key is found" = holds (
+    lib.hasInfix "LoadCredential=compose-agent.key-0:/var/lib/sops-nix/key.txt\nLoadCredential=compose-agent.key-1:/persist/ssh\n"
+      (of {
+        options.sops.age = lib.mkOption { };
+        config.sops.age = {
+          keyFile = "/var/lib/sops-nix/key.txt";
+          sshKeyPaths = [ "/persist/ssh" ];
+        };
+      }).system.build.units."compose-agent.service"
+  ) "not among the credentials";
+  "the ed25519 host key is found, the rsa one is not" = holds (
+    lib.hasInfix "LoadCredential=compose-agent.key-0:/etc/ssh/ssh_host_ed25519_key\n" unit
+    && !lib.hasInfix "rsa" unit
+  ) "credentials";
+  "Podman's socket is found" = holds (
+    lib.hasInfix "--docker-host=unix:///run/podman/podman.sock"
+      (of { virtualisation.podman.enable = true; }).system.build.units."compose-agent.service"
+  ) "the socket";
+  "an Engine over the network opens the network" = holds (
+    let
+      text = (of { services.compose-agent.docker.socket = "tcp://10.0.0.2:2375"; }).system.build.units."compose-agent.service";
+    in
+    lib.hasInfix "PrivateNetwork=false" text && lib.hasInfix "AF_INET6" text && !lib.hasInfix "IPAddressDeny=any" text
+  ) "the unit";
+  "a directive can be changed" = holds (
+    lib.hasInfix "WatchdogSec=5min"
+      (of { systemd.services.compose-agent.serviceConfig.WatchdogSec = "5min"; })
+      .system.build.units."compose-agent.service"
+  ) "the unit";
+  "another side file is another path for itself alone" = holds (differ == [ "compose-agent/other/a" ]) (
+    toString differ
+  );
+  "defaults are every stack's, and a stack's own word counts more" = holds (
+    let
+      config = of (
+        lib.mkMerge [
+          { services.compose-agent.defaults = { drift = "report"; healthDeadline = "7m"; requiresMounts = [ "/mnt/a" ]; update.order = "stop-first"; }; }
+          (stack "web" (service { } // { drift = "ignore"; requiresMounts = [ "/mnt/b" ]; update.rollback = false; }))
+        ]
+      );
+      web = config.services.compose-agent.stacks.web;
+    in
+    web.drift.default == "ignore"
+    && web.healthDeadline == "7m"
+    && map (mount: mount.path) web.requiresMounts == [ "/mnt/a" "/mnt/b" ]
+    && web.update.order == "stop-first"
+    && web.update.rollback == false
+  ) "not merged";
+  "no unit where it is not enabled" = holds (
+    (evaluate [ { services.compose-agent.stacks.web = service { }; } ]).config.system.build.units == { }
+  ) "there is one";
+  "a switch waits where that is asked for" = holds (
+    lib.hasInfix "agentctl wait --generation /run/current-system --timeout 90s"
+      (of { services.compose-agent.waitOnSwitch = { enable = true; timeout = "90s"; }; })
+      .system.build.units."compose-agent-wait.service"
+  ) "no unit";
+  "secrets without a key are warned of" = holds (
+    (evaluate [
+      { services.compose-agent = { enable = true; stacks.web = service { } // { secrets.env = [ "/run/x.env" ]; }; }; }
+    ]).config.warnings != [ ] && (of (web { })).warnings == [ ]
+  ) "no warning, or one too many";
+}

@@ -1,0 +1,19 @@
+# The module in the real module system of nixpkgs' lib, with stand-ins for the rest of NixOS.
+{ lib }:
+let
+  pkgs = import ./nixpkgs/pkgs.nix { inherit lib; };
+in
+{
+  inherit pkgs;
+  evaluate =
+    modules:
+    lib.evalModules {
+      class = "nixos";
+      modules = [
+        ./nixpkgs/nixos.nix
+        ../../systemd/nixos/module.nix
+        { _module.args.pkgs = pkgs; }
+      ]
+      ++ modules;
+    };
+}

@@ -1,0 +1,65 @@
+# One of everything: what it renders to is recorded beside this file.
+{ pkgs, ... }:
+{
+  services.openssh.enable = true;
+  services.compose-agent = {
+    enable = true;
+    keys.age = [ "/var/lib/sops-nix/key.txt" ];
+    readGroup = "users";
+    allowEmpty = true;
+    waitOnSwitch.enable = true;
+    defaults.drift = "report";
+    stacks.values = {
+      compose.services.web = {
+        image = "nginx:\${TAG}";
+        environment.EMPTY = null;
+        secrets = [ "tls.key" ];
+        volumes = [ "./conf/motd:/etc/motd:ro" ];
+      };
+      env = {
+        TAG = "1.29";
+        QUOTED = "it's $5 \\ \"x\"\nand more";
+      };
+      secrets.env = [
+        ../fixtures/immich.env
+      ];
+      secrets.files."tls.key" = ../fixtures/tls.key;
+      secrets.onChange.web = "restart";
+      files."conf/motd".text = "hello";
+      images = [ (pkgs.writeTextFile { name = "nginx.tar"; text = "an archive"; }) ];
+      requiresMounts = [
+        "/mnt/data"
+        {
+          path = "/mnt/media";
+          type = "nfs4";
+          optional = true;
+        }
+      ];
+      drift = {
+        default = "correct";
+        services.web = "ignore";
+        ignore = [ "web.labels" ];
+      };
+      update = {
+        keepOld = false;
+        order = "stop-first";
+        monitor = "30s";
+      };
+      ensureDirs."/mnt/data/web" = {
+        owner = 999;
+        mode = "0750";
+      };
+      healthDeadline = "5m";
+      unsetVariables = "error";
+      removeOrphans = false;
+    };
+    stacks.one = {
+      compose = ../fixtures/docker-compose.yml;
+      project = "uno";
+    };
+    stacks.several.compose = [
+      ../fixtures/docker-compose.yml
+      ../fixtures/more.yml
+    ];
+  };
+}

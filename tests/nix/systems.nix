@@ -1,0 +1,48 @@
+# Whole systems, built for real: hosts of the homelab example, and generations to switch between.
+{
+  lib,
+  docker ? null,
+  secrets ? null,
+}:
+let
+  inherit (import ./evaluate.nix { inherit lib; }) evaluate;
+  toplevel = modules: (evaluate modules).config.system.build.toplevel;
+  homelab = host: toplevel [ (import (../../systemd/nixos/examples/homelab + "/${host}.nix") { inherit docker secrets; }) ];
+  generation =
+    motd: image:
+    toplevel [
+      {
+        services.compose-agent = {
+          enable = true;
+          stacks.web = {
+            compose.services.web = {
+              inherit image;
+              volumes = [ "./motd:/etc/motd:ro" ];
+            };
+            files.motd.text = motd;
+          };
+          stacks.db.compose.services.db.image = "postgres:17";
+        };
+      }
+    ];
+  recorded = (evaluate [ ./recorded/example.nix ]).config;
+in
+{
+  doc1 = homelab "doc1";
+  igpu = homelab "igpu";
+  epi = homelab "epi";
+  first = generation "one" "nginx:1.28";
+  second = generation "two" "nginx:1.28";
+  # What `agentctl check` refuses is no system.
+  broken = toplevel [
+    {
+      services.compose-agent.enable = true;
+      services.compose-agent.stacks.web.compose.services.web.imag = "nginx";
+    }
+  ];
+  recorded = toplevel [ ./recorded/example.nix ];
+  inherit (recorded.system.build) units;
+  scripts = {
+    inherit (recorded.system) preSwitchChecks activationScripts;
+  };
+}
