@@ -2,7 +2,7 @@
 //!
 //! Engine API v1.41 to v1.51; what an older one does not know is left out.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use plan::{
     container::{
@@ -177,8 +177,8 @@ fn host_config(new: &NewContainer, api: Api) -> Value {
         "Mounts": mounts,
         "Tmpfs": tmpfs,
         "PortBindings": ports,
-        "CapAdd": texts(&spec.cap_add),
-        "CapDrop": texts(&spec.cap_drop),
+        "CapAdd": capabilities(&spec.cap_add),
+        "CapDrop": capabilities(&spec.cap_drop),
         "GroupAdd": texts(&spec.group_add),
         "SecurityOpt": texts(&spec.security_opt),
         "Sysctls": texts_by_name(&spec.sysctls),
@@ -284,6 +284,15 @@ pub fn resources(r: &Resources) -> Value {
     put(&mut body, "PidsLimit", r.pids_limit.map(Value::from));
     put(&mut body, "BlkioWeight", (r.blkio_weight != 0).then(|| json!(r.blkio_weight)));
     body
+}
+
+/// In the Engine's spelling: `net_admin` is `CAP_NET_ADMIN`.
+fn capabilities(declared: &BTreeSet<Text>) -> Value {
+    let name = |text: &Text| {
+        let upper = text.expose().to_uppercase();
+        if upper == "ALL" || upper.starts_with("CAP_") { upper } else { format!("CAP_{upper}") }
+    };
+    json!(declared.iter().map(name).collect::<BTreeSet<_>>())
 }
 
 fn creation_only(r: &Resources) -> Value {
