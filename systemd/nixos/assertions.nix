@@ -16,7 +16,9 @@ let
   normal =
     name:
     lib.concatStrings (
-      lib.filter (char: builtins.match "[a-z0-9_-]" char != null) (lib.stringToCharacters (lib.toLower name))
+      lib.filter (char: builtins.match "[a-z0-9_-]" char != null) (
+        lib.stringToCharacters (lib.toLower name)
+      )
     );
   values = stack: if render.isText stack then stack.compose else { };
   projectOf =
@@ -41,8 +43,7 @@ let
     );
   isPlain = value: !lib.hasInfix "$" value;
   containerNames =
-    body:
-    lib.optional (body ? container_name && isPlain body.container_name) body.container_name;
+    body: lib.optional (body ? container_name && isPlain body.container_name) body.container_name;
 
   number = text: lib.toIntBase10 text;
   isNumber = text: builtins.match "[0-9]+" text != null;
@@ -80,7 +81,14 @@ let
           address = lib.concatStringsSep ":" (lib.take (count - 2) parts);
         }) (range (lib.elemAt parts (count - 2)));
   portsOf = body: lib.concatMap ports (body.ports or [ ]);
-  everywhere = address: lib.elem address [ "" "0.0.0.0" "[::]" "::" ];
+  everywhere =
+    address:
+    lib.elem address [
+      ""
+      "0.0.0.0"
+      "[::]"
+      "::"
+    ];
 
   clash =
     noun: found: same:
@@ -90,9 +98,9 @@ let
     in
     map (group: {
       assertion = false;
-      message = "services.compose-agent: ${noun} ${(lib.head group).what.key or (lib.head group).what} is claimed by ${
-        lib.concatMapStringsSep " and by " (claim: claim.who) group
-      }";
+      message = "services.compose-agent: ${noun} ${
+        (lib.head group).what.key or (lib.head group).what
+      } is claimed by ${lib.concatMapStringsSep " and by " (claim: claim.who) group}";
     }) clashing;
   overlap =
     group:
@@ -111,13 +119,15 @@ let
     name: stack:
     let
       doubled = repeated (render.named stack);
-      badKeys = lib.filter (key: builtins.match "[A-Za-z_][A-Za-z0-9_.-]*" key == null) (lib.attrNames stack.env);
+      badKeys = lib.filter (key: builtins.match "[A-Za-z_][A-Za-z0-9_.-]*" key == null) (
+        lib.attrNames stack.env
+      );
       unclear = lib.attrNames (
         lib.filterAttrs (_: file: (file.source == null) == (file.text == null)) stack.files
       );
-      outside = lib.filter (
-        file: lib.hasPrefix "/" file || lib.elem ".." (lib.splitString "/" file)
-      ) (lib.attrNames stack.files ++ lib.attrNames stack.secrets.files);
+      outside = lib.filter (file: lib.hasPrefix "/" file || lib.elem ".." (lib.splitString "/" file)) (
+        lib.attrNames stack.files ++ lib.attrNames stack.secrets.files
+      );
     in
     [
       {

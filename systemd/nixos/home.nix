@@ -12,7 +12,8 @@ let
   render = import ./render.nix { inherit lib pkgs; };
   stackOptions = import ./stack-options.nix { inherit lib pkgs; };
   stacks = lib.filterAttrs (_: stack: stack.enable) cfg.stacks;
-  engine = if lib.hasPrefix "/" cfg.docker.socket then "unix://${cfg.docker.socket}" else cfg.docker.socket;
+  engine =
+    if lib.hasPrefix "/" cfg.docker.socket then "unix://${cfg.docker.socket}" else cfg.docker.socket;
   arguments = [
     "--profile=${cfg.generation}"
     "--docker-host=${engine}"

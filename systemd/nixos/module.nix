@@ -9,8 +9,7 @@ let
   cfg = config.services.compose-agent;
   render = import ./render.nix { inherit lib pkgs; };
   stacks = lib.filterAttrs (_: stack: stack.enable) cfg.stacks;
-  agentYaml =
-    if cfg.allowEmpty then pkgs.writeText "agent.yaml" "allow_empty: true\n" else null;
+  agentYaml = if cfg.allowEmpty then pkgs.writeText "agent.yaml" "allow_empty: true\n" else null;
   etc = lib.concatMapAttrs (
     name: stack:
     lib.mapAttrs' (file: source: {
@@ -34,9 +33,11 @@ in
       inherit stacks agentYaml;
     };
 
-    environment.etc = etc // lib.optionalAttrs (agentYaml != null) {
-      "compose-agent/agent.yaml".source = agentYaml;
-    };
+    environment.etc =
+      etc
+      // lib.optionalAttrs (agentYaml != null) {
+        "compose-agent/agent.yaml".source = agentYaml;
+      };
     environment.systemPackages = [ cfg.package ];
 
     # A system whose stacks agentctl refuses cannot be built.

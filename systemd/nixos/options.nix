@@ -14,9 +14,7 @@ let
   };
   # Key material has no business in the store, where everybody reads it.
   keyPath =
-    types.addCheck types.str (
-      path: lib.hasPrefix "/" path && !lib.hasPrefix builtins.storeDir path
-    )
+    types.addCheck types.str (path: lib.hasPrefix "/" path && !lib.hasPrefix builtins.storeDir path)
     // {
       description = "absolute path outside the Nix store";
     };

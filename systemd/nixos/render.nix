@@ -137,7 +137,9 @@ rec {
       { "compose.yaml" = json.generate "compose.yaml" (document stack); }
     else if lib.length files == 1 then
       # The file as it was written, so that messages show its own lines; what is added lies beside it.
-      { "compose.yaml" = own (lib.head files); }
+      {
+        "compose.yaml" = own (lib.head files);
+      }
       // lib.optionalAttrs (extension stack != { }) {
         "compose.override.yaml" = json.generate "compose.override.yaml" (extension stack);
       }
@@ -167,7 +169,11 @@ rec {
 
   # The same files as a profile of their own, which is only there where agentctl finds nothing wrong with it.
   checked =
-    { package, stacks, agentYaml }:
+    {
+      package,
+      stacks,
+      agentYaml,
+    }:
     let
       all = lib.concatLists (
         lib.mapAttrsToList (

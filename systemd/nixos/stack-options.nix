@@ -74,7 +74,9 @@ let
 
   folder = types.submodule {
     options = {
-      owner = optional (types.either types.str types.ints.unsigned) "postgres" "The owner, by name or number.";
+      owner =
+        optional (types.either types.str types.ints.unsigned) "postgres"
+          "The owner, by name or number.";
       group = optional (types.either types.str types.ints.unsigned) 999 "The group, by name or number.";
       mode = optional (types.strMatching "0?[0-7]{3,4}") "0750" "Permission bits, octal.";
     };
@@ -135,21 +137,31 @@ in
       description = "What is done about differences between what is declared and what runs; `correct` where null.";
     };
     update = {
-      keepOld = optional types.bool false "Whether the old container is kept, stopped, until the new one has proven itself.";
+      keepOld =
+        optional types.bool false
+          "Whether the old container is kept, stopped, until the new one has proven itself.";
       order = optional (types.enum [
         "auto"
         "start-first"
         "stop-first"
       ]) "stop-first" "Which of the two runs first.";
-      monitor = optional duration "30s" "How long a container without a health check must stay up to count as proven.";
-      rollback = optional types.bool false "Whether the old one is started again where the new one fails.";
+      monitor =
+        optional duration "30s"
+          "How long a container without a health check must stay up to count as proven.";
+      rollback =
+        optional types.bool false
+          "Whether the old one is started again where the new one fails.";
     };
-    healthDeadline = optional duration "5m" "How long a container may be `starting` before that is reported.";
+    healthDeadline =
+      optional duration "5m"
+        "How long a container may be `starting` before that is reported.";
     unsetVariables = optional (types.enum [
       "warn"
       "error"
     ]) "error" "What a `\${VAR}` without a value is.";
-    removeOrphans = optional types.bool false "Whether containers of services that are no longer declared are removed.";
+    removeOrphans =
+      optional types.bool false
+        "Whether containers of services that are no longer declared are removed.";
   };
 
   stack = {

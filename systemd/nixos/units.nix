@@ -13,8 +13,11 @@ let
   memory = unitFile (../units + "/run-compose\\x2dagent-secrets.mount");
 
   words = lib.concatMap (lib.splitString " ");
-  single = lib.mapAttrs (_: found: lib.mkDefault (if lib.length found == 1 then lib.head found else found));
-  engine = if lib.hasPrefix "/" cfg.docker.socket then "unix://${cfg.docker.socket}" else cfg.docker.socket;
+  single = lib.mapAttrs (
+    _: found: lib.mkDefault (if lib.length found == 1 then lib.head found else found)
+  );
+  engine =
+    if lib.hasPrefix "/" cfg.docker.socket then "unix://${cfg.docker.socket}" else cfg.docker.socket;
   isRemote = lib.hasPrefix "tcp://" engine;
   credentials = lib.imap0 (index: path: {
     id = "compose-agent.key-${toString index}";

@@ -14,14 +14,26 @@ let
       (if module ? _type then { config = module; } else module)
     ]).config;
   stack = name: value: { services.compose-agent.stacks.${name} = value; };
-  web = extra: stack "web" ({ compose.services.web = { image = "nginx"; } // extra; });
+  web =
+    extra:
+    stack "web" ({
+      compose.services.web = {
+        image = "nginx";
+      }
+      // extra;
+    });
   two =
     one: other:
     lib.mkMerge [
       (stack "one" one)
       (stack "two" other)
     ];
-  service = extra: { compose.services.web = { image = "nginx"; } // extra; };
+  service = extra: {
+    compose.services.web = {
+      image = "nginx";
+    }
+    // extra;
+  };
 
   builds =
     module:
@@ -67,12 +79,19 @@ let
     "services"
     "compose-agent"
   ];
-  inStack = path: agent ++ [ "stacks" "web" ] ++ path;
+  inStack =
+    path:
+    agent
+    ++ [
+      "stacks"
+      "web"
+    ]
+    ++ path;
 
   # Every option's example, set where the option is.
-  documented = lib.filter (option: lib.hasPrefix "services.compose-agent" option.name && !option.internal) (
-    lib.optionAttrSetToDocList (evaluate [ ]).options
-  );
+  documented = lib.filter (
+    option: lib.hasPrefix "services.compose-agent" option.name && !option.internal
+  ) (lib.optionAttrSetToDocList (evaluate [ ]).options);
   value =
     example:
     if example._type or "" == "literalExpression" then
@@ -84,7 +103,15 @@ let
   placed =
     option:
     let
-      parts = map (part: if lib.hasPrefix "<" part then "web" else if part == "*" then "0" else part) option.loc;
+      parts = map (
+        part:
+        if lib.hasPrefix "<" part then
+          "web"
+        else if part == "*" then
+          "0"
+        else
+          part
+      ) option.loc;
       inList = lib.elem "*" option.loc;
     in
     {
@@ -102,31 +129,49 @@ let
             (lib.setAttrByPath ((lib.init at.parts) ++ [ "text" ]) "x")
           else
             { };
-        withCompose = lib.optionalAttrs (
-          !lib.hasInfix "stacks.<name>.compose" option.name
-        ) (web { });
+        withCompose = lib.optionalAttrs (!lib.hasInfix "stacks.<name>.compose" option.name) (web { });
       in
       [
         {
           name = "documented: ${option.name}";
-          value = holds ((option ? example) && (option.description or null) != null) "no example or no description";
+          value = holds (
+            (option ? example) && (option.description or null) != null
+          ) "no example or no description";
         }
       ]
       ++ lib.optional (option ? example && !at.inList && option.name != "services.compose-agent.enable") {
         name = "example: ${option.name}";
-        value = builds (lib.mkMerge [ withCompose rest module ]);
+        value = builds (
+          lib.mkMerge [
+            withCompose
+            rest
+            module
+          ]
+        );
       }
     ) documented
   );
 
   unit = (of (web { })).system.build.units."compose-agent.service";
-  changed = tag: of (lib.mkMerge [
-    (web { })
-    (stack "other" (service { } // { files."a".text = tag; files."b".text = "same"; }))
-  ]);
-  filesOf = config: lib.mapAttrs (_: entry: "${entry.source}") (
-    lib.filterAttrs (name: _: lib.hasPrefix "compose-agent/" name) config.environment.etc
-  );
+  changed =
+    tag:
+    of (
+      lib.mkMerge [
+        (web { })
+        (stack "other" (
+          service { }
+          // {
+            files."a".text = tag;
+            files."b".text = "same";
+          }
+        ))
+      ]
+    );
+  filesOf =
+    config:
+    lib.mapAttrs (_: entry: "${entry.source}") (
+      lib.filterAttrs (name: _: lib.hasPrefix "compose-agent/" name) config.environment.etc
+    );
   differ = lib.attrNames (
     lib.filterAttrs (name: path: path != (filesOf (changed "1")).${name}) (filesOf (changed "2"))
   );
@@ -135,9 +180,9 @@ exampleCases
 // {
   "a stack needs a compose file" = asserts "compose is not set" (stack "web" { });
   "control: a stack with one" = builds (web { });
-  "one project name for two stacks is refused" = asserts "the project name web is claimed by one and by two" (
-    two (service { } // { project = "web"; }) (service { } // { compose.name = "web"; })
-  );
+  "one project name for two stacks is refused" =
+    asserts "the project name web is claimed by one and by two"
+      (two (service { } // { project = "web"; }) (service { } // { compose.name = "web"; }));
   "control: two project names" = builds (two (service { } // { project = "web"; }) (service { }));
   "names that Compose makes the same are refused" = asserts "the project name web" (
     lib.mkMerge [
@@ -145,47 +190,103 @@ exampleCases
       (stack "web" (service { }))
     ]
   );
-  "one container name in two stacks is refused" = asserts "the container name proxy is claimed by one (service web)" (
-    two (service { container_name = "proxy"; }) (service { container_name = "proxy"; })
-  );
+  "one container name in two stacks is refused" =
+    asserts "the container name proxy is claimed by one (service web)"
+      (
+        two (service { container_name = "proxy"; }) (service {
+          container_name = "proxy";
+        })
+      );
   "control: two container names" = builds (
-    two (service { container_name = "proxy"; }) (service { container_name = "proxy2"; })
+    two (service { container_name = "proxy"; }) (service {
+      container_name = "proxy2";
+    })
   );
   "control: one in a stack that is not enabled" = builds (
-    two (service { container_name = "proxy"; }) (service { container_name = "proxy"; } // { enable = false; })
+    two (service { container_name = "proxy"; }) (
+      service { container_name = "proxy"; } // { enable = false; }
+    )
   );
-  "one host port in two stacks is refused" = asserts "the host port 8080/tcp is claimed by one (service web) and by two" (
-    two (service { ports = [ "8080:80" ]; }) (service { ports = [ "127.0.0.1:8080:81/tcp" ]; })
-  );
+  "one host port in two stacks is refused" =
+    asserts "the host port 8080/tcp is claimed by one (service web) and by two"
+      (
+        two (service { ports = [ "8080:80" ]; }) (service {
+          ports = [ "127.0.0.1:8080:81/tcp" ];
+        })
+      );
   "control: the other protocol" = builds (
-    two (service { ports = [ "8080:80" ]; }) (service { ports = [ "8080:80/udp" ]; })
+    two (service { ports = [ "8080:80" ]; }) (service {
+      ports = [ "8080:80/udp" ];
+    })
   );
   "control: two addresses" = builds (
-    two (service { ports = [ "127.0.0.1:8080:80" ]; }) (service { ports = [ "127.0.0.2:8080:80" ]; })
+    two (service { ports = [ "127.0.0.1:8080:80" ]; }) (service {
+      ports = [ "127.0.0.2:8080:80" ];
+    })
   );
   "control: only the container's port is the same" = builds (
-    two (service { ports = [ "80" 443 "8080:80" ]; }) (service { ports = [ "80" 443 "8081:80" ]; })
+    two
+      (service {
+        ports = [
+          "80"
+          443
+          "8080:80"
+        ];
+      })
+      (service {
+        ports = [
+          "80"
+          443
+          "8081:80"
+        ];
+      })
   );
   "a host port in a range and in the long form is refused" = asserts "the host port 8081/udp" (
-    two (service { ports = [ "8080-8082:80-82/udp" ]; }) (
-      service { ports = [ { target = 1; published = "8081"; protocol = "udp"; } ]; }
-    )
+    two (service { ports = [ "8080-8082:80-82/udp" ]; }) (service {
+      ports = [
+        {
+          target = 1;
+          published = "8081";
+          protocol = "udp";
+        }
+      ];
+    })
   );
   "control: beside the range" = builds (
-    two (service { ports = [ "8080-8082:80-82/udp" ]; }) (
-      service { ports = [ { target = 1; published = 8083; protocol = "udp"; } ]; }
-    )
+    two (service { ports = [ "8080-8082:80-82/udp" ]; }) (service {
+      ports = [
+        {
+          target = 1;
+          published = 8083;
+          protocol = "udp";
+        }
+      ];
+    })
   );
   "two files of one name are refused" = asserts "several files are called immich.env" (
-    stack "web" (service { } // { files."immich.env".text = ""; secrets.env = [ ./fixtures/immich.env ]; })
+    stack "web" (
+      service { }
+      // {
+        files."immich.env".text = "";
+        secrets.env = [ ./fixtures/immich.env ];
+      }
+    )
   );
   "control: two names" = builds (
-    stack "web" (service { } // { files."other.env".text = ""; secrets.env = [ ./fixtures/immich.env ]; })
+    stack "web" (
+      service { }
+      // {
+        files."other.env".text = "";
+        secrets.env = [ ./fixtures/immich.env ];
+      }
+    )
   );
   "a file outside of the stack is refused" = asserts "not inside the stack's folder: ../x" (
     stack "web" (service { } // { files."../x".text = ""; })
   );
-  "control: one in a folder of it" = builds (stack "web" (service { } // { files."conf/x".text = ""; }));
+  "control: one in a folder of it" = builds (
+    stack "web" (service { } // { files."conf/x".text = ""; })
+  );
   "a file of no content is refused" = asserts "set either source or text of x" (
     stack "web" (service { } // { files.x = { }; })
   );
@@ -193,85 +294,147 @@ exampleCases
     stack "web" (service { } // { env."1 x" = ""; })
   );
   "control: a variable with a name" = builds (stack "web" (service { } // { env.x1 = ""; }));
-  "a stack of an odd name is refused" = asserts "a stack's name has letters" (stack "a b" (service { }));
+  "a stack of an odd name is refused" = asserts "a stack's name has letters" (
+    stack "a b" (service { })
+  );
 
-  "a key in the store is refused" = rejects (agent ++ [ "keys" "age" ]) {
-    services.compose-agent.keys.age = [ "${builtins.storeDir}/x" ];
-  };
-  "control: a key outside" = takes (agent ++ [ "keys" "age" ]) {
-    services.compose-agent.keys.age = [ "/var/lib/x" ];
-  };
-  "a misspelt setting is refused" = rejects (inStack [ "drift" ]) (stack "web" (service { } // { drfit = "report"; }));
-  "an odd drift policy is refused" = rejects (inStack [ "drift" ]) (stack "web" (service { } // { drift = "maybe"; }));
-  "control: a drift policy" = takes (inStack [ "drift" ]) (stack "web" (service { } // { drift = "report"; }));
+  "a key in the store is refused" =
+    rejects
+      (
+        agent
+        ++ [
+          "keys"
+          "age"
+        ]
+      )
+      {
+        services.compose-agent.keys.age = [ "${builtins.storeDir}/x" ];
+      };
+  "control: a key outside" =
+    takes
+      (
+        agent
+        ++ [
+          "keys"
+          "age"
+        ]
+      )
+      {
+        services.compose-agent.keys.age = [ "/var/lib/x" ];
+      };
+  "a misspelt setting is refused" = rejects (inStack [ "drift" ]) (
+    stack "web" (service { } // { drfit = "report"; })
+  );
+  "an odd drift policy is refused" = rejects (inStack [ "drift" ]) (
+    stack "web" (service { } // { drift = "maybe"; })
+  );
+  "control: a drift policy" = takes (inStack [ "drift" ]) (
+    stack "web" (service { } // { drift = "report"; })
+  );
   "an odd span is refused" = rejects (inStack [ "healthDeadline" ]) (
     stack "web" (service { } // { healthDeadline = "soon"; })
   );
   "control: a span" = takes (inStack [ "healthDeadline" ]) (
     stack "web" (service { } // { healthDeadline = "1m30s"; })
   );
-  "a function in a compose file is refused" = rejects (inStack [ "compose" ]) (web { command = a: a; });
-  "control: a null in a compose file" = takes (inStack [ "compose" ]) (web { environment.A = null; });
+  "a function in a compose file is refused" = rejects (inStack [ "compose" ]) (web {
+    command = a: a;
+  });
+  "control: a null in a compose file" = takes (inStack [ "compose" ]) (web {
+    environment.A = null;
+  });
 
-  "sops-nix's key is found" = holds (
-    lib.hasInfix "LoadCredential=compose-agent.key-0:/var/lib/sops-nix/key.txt\nLoadCredential=compose-agent.key-1:/persist/ssh\n"
-      (of {
-        options.sops.age = lib.mkOption { };
-        config.sops.age = {
-          keyFile = "/var/lib/sops-nix/key.txt";
-          sshKeyPaths = [ "/persist/ssh" ];
-        };
-      }).system.build.units."compose-agent.service"
+  "sops-nix's key is found" = holds (lib.hasInfix
+    "LoadCredential=compose-agent.key-0:/var/lib/sops-nix/key.txt\nLoadCredential=compose-agent.key-1:/persist/ssh\n"
+    (of {
+      options.sops.age = lib.mkOption { };
+      config.sops.age = {
+        keyFile = "/var/lib/sops-nix/key.txt";
+        sshKeyPaths = [ "/persist/ssh" ];
+      };
+    }).system.build.units."compose-agent.service"
   ) "not among the credentials";
   "the ed25519 host key is found, the rsa one is not" = holds (
     lib.hasInfix "LoadCredential=compose-agent.key-0:/etc/ssh/ssh_host_ed25519_key\n" unit
     && !lib.hasInfix "rsa" unit
   ) "credentials";
-  "Podman's socket is found" = holds (
-    lib.hasInfix "--docker-host=unix:///run/podman/podman.sock"
-      (of { virtualisation.podman.enable = true; }).system.build.units."compose-agent.service"
+  "Podman's socket is found" = holds (lib.hasInfix "--docker-host=unix:///run/podman/podman.sock"
+    (of { virtualisation.podman.enable = true; }).system.build.units."compose-agent.service"
   ) "the socket";
   "an Engine over the network opens the network" = holds (
     let
-      text = (of { services.compose-agent.docker.socket = "tcp://10.0.0.2:2375"; }).system.build.units."compose-agent.service";
+      text =
+        (of { services.compose-agent.docker.socket = "tcp://10.0.0.2:2375"; })
+        .system.build.units."compose-agent.service";
     in
-    lib.hasInfix "PrivateNetwork=false" text && lib.hasInfix "AF_INET6" text && !lib.hasInfix "IPAddressDeny=any" text
+    lib.hasInfix "PrivateNetwork=false" text
+    && lib.hasInfix "AF_INET6" text
+    && !lib.hasInfix "IPAddressDeny=any" text
   ) "the unit";
-  "a directive can be changed" = holds (
-    lib.hasInfix "WatchdogSec=5min"
-      (of { systemd.services.compose-agent.serviceConfig.WatchdogSec = "5min"; })
-      .system.build.units."compose-agent.service"
+  "a directive can be changed" = holds (lib.hasInfix "WatchdogSec=5min"
+    (of { systemd.services.compose-agent.serviceConfig.WatchdogSec = "5min"; })
+    .system.build.units."compose-agent.service"
   ) "the unit";
-  "another side file is another path for itself alone" = holds (differ == [ "compose-agent/other/a" ]) (
-    toString differ
-  );
+  "another side file is another path for itself alone" = holds (
+    differ == [ "compose-agent/other/a" ]
+  ) (toString differ);
   "defaults are every stack's, and a stack's own word counts more" = holds (
     let
       config = of (
         lib.mkMerge [
-          { services.compose-agent.defaults = { drift = "report"; healthDeadline = "7m"; requiresMounts = [ "/mnt/a" ]; update.order = "stop-first"; }; }
-          (stack "web" (service { } // { drift = "ignore"; requiresMounts = [ "/mnt/b" ]; update.rollback = false; }))
+          {
+            services.compose-agent.defaults = {
+              drift = "report";
+              healthDeadline = "7m";
+              requiresMounts = [ "/mnt/a" ];
+              update.order = "stop-first";
+            };
+          }
+          (stack "web" (
+            service { }
+            // {
+              drift = "ignore";
+              requiresMounts = [ "/mnt/b" ];
+              update.rollback = false;
+            }
+          ))
         ]
       );
       web = config.services.compose-agent.stacks.web;
     in
     web.drift.default == "ignore"
     && web.healthDeadline == "7m"
-    && map (mount: mount.path) web.requiresMounts == [ "/mnt/a" "/mnt/b" ]
+    &&
+      map (mount: mount.path) web.requiresMounts == [
+        "/mnt/a"
+        "/mnt/b"
+      ]
     && web.update.order == "stop-first"
     && web.update.rollback == false
   ) "not merged";
   "no unit where it is not enabled" = holds (
     (evaluate [ { services.compose-agent.stacks.web = service { }; } ]).config.system.build.units == { }
   ) "there is one";
-  "a switch waits where that is asked for" = holds (
-    lib.hasInfix "agentctl wait --generation /run/current-system --timeout 90s"
-      (of { services.compose-agent.waitOnSwitch = { enable = true; timeout = "90s"; }; })
-      .system.build.units."compose-agent-wait.service"
+  "a switch waits where that is asked for" = holds (lib.hasInfix
+    "agentctl wait --generation /run/current-system --timeout 90s"
+    (of {
+      services.compose-agent.waitOnSwitch = {
+        enable = true;
+        timeout = "90s";
+      };
+    }).system.build.units."compose-agent-wait.service"
   ) "no unit";
   "secrets without a key are warned of" = holds (
     (evaluate [
-      { services.compose-agent = { enable = true; stacks.web = service { } // { secrets.env = [ "/run/x.env" ]; }; }; }
-    ]).config.warnings != [ ] && (of (web { })).warnings == [ ]
+      {
+        services.compose-agent = {
+          enable = true;
+          stacks.web = service { } // {
+            secrets.env = [ "/run/x.env" ];
+          };
+        };
+      }
+    ]).config.warnings != [ ]
+    && (of (web { })).warnings == [ ]
   ) "no warning, or one too many";
 }

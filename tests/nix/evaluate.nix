@@ -16,4 +16,15 @@ in
       ]
       ++ modules;
     };
+
+  home =
+    modules:
+    lib.evalModules {
+      modules = [
+        ./nixpkgs/home-manager.nix
+        ../../systemd/nixos/home.nix
+        { _module.args.pkgs = pkgs; }
+      ]
+      ++ modules;
+    };
 }

@@ -5,9 +5,22 @@
   secrets ? null,
 }:
 let
-  inherit (import ./evaluate.nix { inherit lib; }) evaluate;
+  inherit (import ./evaluate.nix { inherit lib; }) evaluate home;
+  user =
+    (home [
+      {
+        services.compose-agent = {
+          enable = true;
+          stacks.web.compose = ./fixtures/docker-compose.yml;
+        };
+      }
+    ]).config;
   toplevel = modules: (evaluate modules).config.system.build.toplevel;
-  homelab = host: toplevel [ (import (../../systemd/nixos/examples/homelab + "/${host}.nix") { inherit docker secrets; }) ];
+  homelab =
+    host:
+    toplevel [
+      (import (../../systemd/nixos/examples/homelab + "/${host}.nix") { inherit docker secrets; })
+    ];
   generation =
     motd: image:
     toplevel [
@@ -42,6 +55,9 @@ in
   ];
   recorded = toplevel [ ./recorded/example.nix ];
   inherit (recorded.system.build) units;
+  # A user's: the generation is the profile.
+  home = user.generation;
+  userUnit = user.systemd.user.services.compose-agent;
   scripts = {
     inherit (recorded.system) preSwitchChecks activationScripts;
   };

@@ -83,7 +83,9 @@ let
   directives =
     found:
     lib.concatStrings (
-      lib.concatLists (lib.mapAttrsToList (key: value: map (one: "${key}=${show one}\n") (lib.toList value)) found)
+      lib.concatLists (
+        lib.mapAttrsToList (key: value: map (one: "${key}=${show one}\n") (lib.toList value)) found
+      )
     );
   list = key: value: lib.optionalAttrs (value != [ ]) { ${key} = toString value; };
   trigger =
@@ -236,7 +238,11 @@ in
       ) (enabled config.systemd.sockets)
       // lib.listToAttrs (
         map (unit: {
-          name = lib.replaceStrings [ "/" ] [ "-" ] (lib.replaceStrings [ "-" ] [ "\\x2d" ] (lib.removePrefix "/" unit.where)) + ".mount";
+          name =
+            lib.replaceStrings [ "/" ] [ "-" ] (
+              lib.replaceStrings [ "-" ] [ "\\x2d" ] (lib.removePrefix "/" unit.where)
+            )
+            + ".mount";
           value =
             unitSection unit
             + "\n[Mount]\n"

@@ -5,11 +5,13 @@
   tools ? builtins.getEnv "COMPOSE_AGENT_TOOLS",
 }:
 let
-  shell = "${builtins.path {
-    # A flake sees only what is beside it; tests/nix/run puts it there.
-    path = if tools == "" then ./tools else tools;
-    name = "tools";
-  }}/busybox";
+  shell = "${
+    builtins.path {
+      # A flake sees only what is beside it; tests/nix/run puts it there.
+      path = if tools == "" then ./tools else tools;
+      name = "tools";
+    }
+  }/busybox";
   system = "x86_64-linux";
   applets = [
     "mkdir"
@@ -47,7 +49,9 @@ let
     runCommand = run;
     writeText =
       name: text:
-      builtins.toFile (lib.strings.sanitizeDerivationName name) (builtins.unsafeDiscardStringContext text);
+      builtins.toFile (lib.strings.sanitizeDerivationName name) (
+        builtins.unsafeDiscardStringContext text
+      );
     writeTextFile =
       {
         name,
@@ -94,7 +98,9 @@ let
     cargo-deny = self.cargo;
     age = self.cargo;
     docker = self.cargo;
-    buildPackages = self // { compose-agent = self.callPackage ../../../systemd/nixos/package.nix { }; };
+    buildPackages = self // {
+      compose-agent = self.callPackage ../../../systemd/nixos/package.nix { };
+    };
     compose-agent = self.buildPackages.compose-agent;
     extend = overlay: self // overlay self self;
   };

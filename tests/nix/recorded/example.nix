@@ -26,7 +26,12 @@
       secrets.files."tls.key" = ../fixtures/tls.key;
       secrets.onChange.web = "restart";
       files."conf/motd".text = "hello";
-      images = [ (pkgs.writeTextFile { name = "nginx.tar"; text = "an archive"; }) ];
+      images = [
+        (pkgs.writeTextFile {
+          name = "nginx.tar";
+          text = "an archive";
+        })
+      ];
       requiresMounts = [
         "/mnt/data"
         {
