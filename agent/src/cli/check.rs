@@ -1,6 +1,7 @@
 //! `agentctl check`: would these stacks load, and can they live on one host? No daemon, no Engine, no key.
 
 use std::{
+    cell::RefCell,
     collections::BTreeMap,
     io,
     path::{Path, PathBuf},
@@ -105,8 +106,13 @@ fn one(path: &Path) -> Result<(Found, Option<Loaded>), Failure> {
         files: if is_folder { Vec::new() } else { vec![path.to_owned()] },
         ..LoadRequest::default()
     };
-    Ok(match load(&request, &Keyless) {
+    let reader = Keyless::default();
+    Ok(match load(&request, &reader) {
         Ok(loaded) => ((loaded.warnings.clone(), loaded.sources.clone()), Some(loaded)),
+        Err(_) if !reader.specs.borrow().is_empty() => {
+            let list = reader.specs.borrow().iter().map(|path| unknown(path)).collect();
+            ((list, Sources::default()), None)
+        }
         Err(found) => ((found.list, found.sources), None),
     })
 }
@@ -163,15 +169,32 @@ fn collisions(stacks: &[(String, Loaded)]) -> Vec<Problem> {
         .collect()
 }
 
+/// A part of a spec that only a key makes readable: neither right nor wrong here.
+fn unknown(path: &Path) -> Problem {
+    let message = format!("{} is encrypted: what it says is not checked", path.display());
+    let at = Span::default();
+    Problem::warning("encrypted", at, &doc::Path::default(), message)
+        .hint("`agentctl secrets` says who can read it")
+}
+
 /// Reads an encrypted file as its shape: the names of its variables, each with a value that stands for any.
-struct Keyless;
+#[derive(Default)]
+struct Keyless {
+    /// Encrypted files that a whole spec would be read from.
+    specs: RefCell<Vec<PathBuf>>,
+}
 
 impl ReadText for Keyless {
     fn read(&self, path: &Path) -> io::Result<Content> {
         let content = Disk.read(path)?;
         Ok(match detect(&content.bytes) {
             None => content,
-            Some(kind) => Content { bytes: Zeroizing::new(shape(kind, &content.bytes)), secret: true },
+            Some(kind) => {
+                if kind == Kind::Sops(Sops::Yaml) {
+                    self.specs.borrow_mut().push(path.to_owned());
+                }
+                Content { bytes: Zeroizing::new(shape(kind, &content.bytes)), secret: true }
+            }
         })
     }
 
@@ -251,6 +274,15 @@ mod tests {
         fs::write(root.path().join(FOLDER).join("a/.env"), env).expect("written");
         let found = profile(root.path()).expect("readable");
         assert!(!found.iter().any(|(list, _)| has_error(list)), "{:?}", rules(&found));
+    }
+
+    #[test]
+    fn a_spec_that_is_encrypted_itself_is_neither_right_nor_wrong() {
+        let root = tempfile::tempdir().expect("a folder");
+        stack(root.path(), "a", "a: ENC[AES256_GCM,data:aa,iv:bb,tag:cc,type:str]\nsops:\n    mac: ENC[x]\n");
+        let found = profile(root.path()).expect("readable");
+        assert!(!found.iter().any(|(list, _)| has_error(list)), "{:?}", rules(&found));
+        assert!(rules(&found)[0].contains("compose.yaml is encrypted"), "{:?}", rules(&found));
     }
 
     #[test]
