@@ -79,6 +79,8 @@ pub struct Source {
     pub medium: Medium,
     /// Where the digest key is.
     pub state_dir: PathBuf,
+    /// Nothing is written: plaintext files get their places, and not their content.
+    pub preview: bool,
 }
 
 /// Loads a stack's spec; encrypted files are decrypted in memory. May hang with the file system that it reads from.
@@ -127,7 +129,13 @@ fn look(source: &Source, reader: &Decrypting<'_>, project: &Project) -> Result<I
         vec![format!("cannot use the digest key: {error}: {cause}")]
     })?;
     let placing = Placing::new(&source.runtime_dir, source.medium);
-    let place = |declared: &Path, bytes: &[u8], owner, how| placing.place(declared, bytes, owner, how);
+    let place = |declared: &Path, bytes: &[u8], owner, how| {
+        if source.preview {
+            Ok(placing.place_of(declared, owner))
+        } else {
+            placing.place(declared, bytes, owner, how)
+        }
+    };
     let declared_below =
         vec![source.profile.clone(), source.folder.clone(), PathBuf::from(source.generation.as_str())];
     Look { reader, key: &key, declared_below, place: &place }.inputs_of(project)
@@ -185,6 +193,7 @@ mod tests {
             runtime_dir: folder.join("run"),
             medium: Medium::Any,
             state_dir: folder.to_owned(),
+            preview: false,
         }
     }
 

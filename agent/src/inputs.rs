@@ -285,6 +285,7 @@ mod tests {
             runtime_dir: folder.path().to_owned(),
             medium: Medium::Any,
             state_dir: folder.path().to_owned(),
+            preview: false,
         };
         let want = gather(source);
         (folder, want)
@@ -395,6 +396,7 @@ mod tests {
                 runtime_dir: want.folder.clone(),
                 medium: Medium::Any,
                 state_dir: want.folder.clone(),
+                preview: false,
             });
             let new = again.inputs.all_placed().next().expect("placed");
             assert_eq!(new.path, file.path);

@@ -28,6 +28,7 @@ pub mod methods;
 pub mod options;
 pub mod pass;
 pub mod placing;
+pub mod preview;
 pub mod report;
 pub mod rooted;
 pub mod rounds;

@@ -1,6 +1,6 @@
 //! What do the methods of the control socket do? Each is a few lines over what the daemon has anyway.
 
-use std::{rc::Rc, time::Duration};
+use std::{path::PathBuf, rc::Rc, time::Duration};
 
 use plan::{
     ids::{StackName, Time},
@@ -46,6 +46,13 @@ struct Subject {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
+struct PlanArguments {
+    stack: Option<String>,
+    profile: Option<PathBuf>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 struct Reconcile {
     stack: Option<String>,
     allow_empty: bool,
@@ -84,6 +91,7 @@ impl Methods for Control {
     async fn call(&self, call: Call, answers: &mut Answers) -> Result<(), Fault> {
         match call.method.as_str() {
             "Status" => self.status(&call, answers).await,
+            "Plan" => self.plan(&call, answers).await,
             "Reconcile" => self.reconcile(&call, answers).await,
             "Hold" => self.hold(&call, answers).await,
             "Release" => self.release(&call, answers).await,
@@ -117,6 +125,14 @@ impl Control {
             let subject = [stack, service].into_iter().flatten().collect::<Vec<_>>().join("/");
             Fault::own("NotFound", format!("there is no stack or service `{subject}`"))
         })
+    }
+
+    async fn plan(&self, call: &Call, answers: &mut Answers) -> Result<(), Fault> {
+        let wanted: PlanArguments = call.arguments()?;
+        let preview = self.0.preview(wanted.profile.as_deref(), wanted.stack.as_deref()).await;
+        let preview = preview.map_err(|error| Fault::own("NotFound", error))?;
+        answers.last(json!({ "plan": preview })).await;
+        Ok(())
     }
 
     async fn reconcile(&self, call: &Call, answers: &mut Answers) -> Result<(), Fault> {

@@ -266,15 +266,7 @@ impl Agent {
     /// The stack's spec: as it was loaded where nothing has changed since, else loaded now, in bounded time.
     async fn want(&self, stack: &StackName, generation: Generation, folder: PathBuf) -> Result<Want, String> {
         let known = self.wants.borrow().get(stack).cloned();
-        let source = Source {
-            generation,
-            folder,
-            profile: self.options.profile.clone(),
-            keys: identities::places(&self.options.age_key),
-            runtime_dir: self.options.runtime_dir.clone(),
-            medium: Medium::Memory,
-            state_dir: self.options.state_dir.clone(),
-        };
+        let source = self.source(generation, folder);
         let begun = self.readings.begin();
         let reading = spawn_blocking(move || {
             let want = match known.filter(|known| known.is_current(&source.generation, &source.folder)) {
@@ -290,6 +282,20 @@ impl Agent {
         };
         self.wants.borrow_mut().insert(stack.clone(), want.clone());
         Ok(want)
+    }
+
+    /// What is to be read for a stack.
+    pub(crate) fn source(&self, generation: Generation, folder: PathBuf) -> Source {
+        Source {
+            generation,
+            folder,
+            profile: self.options.profile.clone(),
+            keys: identities::places(&self.options.age_key),
+            runtime_dir: self.options.runtime_dir.clone(),
+            medium: Medium::Memory,
+            state_dir: self.options.state_dir.clone(),
+            preview: false,
+        }
     }
 
     /// Puts a stack's new status where it is read. "Since" stays where the phase does.
@@ -316,7 +322,7 @@ fn wake(plan: &Plan, outcomes: &Outcomes, status: &StackStatus) -> Option<Durati
 }
 
 /// The mounts that the stack requires, as the kernel has them now.
-fn mounts(project: &Project) -> Vec<RequiredMount> {
+pub(crate) fn mounts(project: &Project) -> Vec<RequiredMount> {
     let required = &project.settings.requires_mounts;
     if required.is_empty() {
         return Vec::new();

@@ -31,6 +31,12 @@ impl Placing {
         Self { runtime_dir: runtime_dir.to_owned(), medium, folder: OnceCell::new() }
     }
 
+    /// Where [`Self::place`] would put it.
+    pub fn place_of(&self, declared: &Path, owner: FileOwner) -> PathBuf {
+        let owner = Owner { uid: owner.uid, gid: owner.gid, mode: owner.mode.unwrap_or(MODE) };
+        systemd::runtime_dir::place_of(&self.runtime_dir, &name(declared), owner)
+    }
+
     /// Puts the plaintext of a declared path where a container can have it, and gives that place.
     ///
     /// # Errors

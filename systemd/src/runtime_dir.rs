@@ -245,6 +245,11 @@ fn file_name(name: &str, owner: Owner) -> String {
     format!("{uid}-{gid}-{:o}-{plain}", owner.mode & 0o777)
 }
 
+/// Where [`PlaintextDir::place`] puts a file; nothing is written.
+pub fn place_of(runtime_dir: &Path, name: &str, owner: Owner) -> PathBuf {
+    runtime_dir.join(FOLDER).join(file_name(name, owner))
+}
+
 /// The host's digest key: 32 random bytes, readable by the agent alone, made once. Two agents that start together get
 /// the same one.
 ///

@@ -122,7 +122,14 @@ fn a_rotated_secret_reaches_its_consumers_only_and_its_plaintext_nobody_else() {
     let daemon = programs.daemon(&log);
     let mut said = Vec::new();
     let mut ask = |programs: &Programs| {
-        for words in [&["status"][..], &["status", "--json"], &["history"], &["history", "--json"]] {
+        for words in [
+            &["status"][..],
+            &["status", "--json"],
+            &["history"],
+            &["history", "--json"],
+            &["plan"],
+            &["plan", "--json"],
+        ] {
             let output = programs.agentctl(words);
             said.push(format!(
                 "{}{}",
@@ -160,6 +167,20 @@ fn a_rotated_secret_reaches_its_consumers_only_and_its_plaintext_nobody_else() {
     settled("one-again");
     assert_eq!(renewed(&one, &ids(&engine)), Vec::<&str>::new());
     ask(&programs);
+
+    // A profile that is not activated: what it would do is shown, and nothing is written.
+    let next = profile.link().with_file_name("three").display().to_string();
+    let plan = programs.agentctl(&["plan", "--profile", &next]);
+    let shown = String::from_utf8_lossy(&plan.stdout).into_owned();
+    assert_eq!(plan.status.code(), Some(2), "{shown}");
+    assert!(shown.contains("! stop shop-store-1") && shown.contains("! stop shop-api-1"), "{shown}");
+    assert!(!shown.contains("shop-web-1") && !shown.contains("shop-plain-1"), "{shown}");
+    assert_eq!((token(), renewed(&one, &ids(&engine))), (first.token.clone(), Vec::new()));
+    let now = programs.agentctl(&["plan"]);
+    assert_eq!(
+        (now.status.code(), String::from_utf8_lossy(&now.stdout).contains("nothing to do")),
+        (Some(0), true)
+    );
 
     // Each rotation renews the one consumer.
     settled("two");

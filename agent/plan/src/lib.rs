@@ -21,6 +21,7 @@ pub mod labels;
 pub mod memory;
 pub mod observed;
 pub mod policy;
+pub mod preview;
 pub mod resource;
 pub mod status;
 pub mod step;

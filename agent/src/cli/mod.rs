@@ -4,6 +4,7 @@ mod check;
 mod config;
 mod history;
 mod hold;
+mod plan;
 mod problems;
 mod reconcile;
 mod remote;
@@ -41,6 +42,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Verb {
     Status(status::Status),
+    Plan(plan::Plan),
     Reconcile(reconcile::Reconcile),
     Wait(wait::Wait),
     Config(config::Config),
@@ -63,6 +65,7 @@ impl Cli {
     pub fn run(self) -> Result<Exit, Failure> {
         match self.verb {
             Verb::Status(verb) => verb.run(&self.socket),
+            Verb::Plan(verb) => verb.run(&self.socket),
             Verb::Reconcile(verb) => verb.run(&self.socket),
             Verb::Wait(verb) => verb.run(&self.socket),
             Verb::Config(verb) => verb.run(),

@@ -1,0 +1,79 @@
+//! What would a pass do, now or for a profile that is not activated? Reads only.
+
+use std::{collections::BTreeSet, path::Path, sync::Arc};
+
+use plan::{
+    container::from_service::image_of,
+    decide::{decide, gone_stacks, owned_stacks},
+    desire::{Wish, desire},
+    ids::StackName,
+    observed::Observed,
+    preview::{Preview, StackPreview},
+};
+use tokio::{task::spawn_blocking, time::Instant};
+
+use crate::{
+    clock,
+    daemon::Agent,
+    declared::Declared,
+    gather::{Source, Want, gather},
+};
+
+impl Agent {
+    /// The plan of one stack, or of all of a profile's and of those that have left it.
+    ///
+    /// # Errors
+    /// The profile or the Engine cannot be looked at, or there is no such stack; in words.
+    pub async fn preview(&self, profile: Option<&Path>, stack: Option<&str>) -> Result<Preview, String> {
+        let path = profile.unwrap_or(&self.options.profile);
+        let declared = Declared::of(path).map_err(|error| crate::exit::Failure::from(error).to_string())?;
+        let mut wants = Vec::new();
+        for (name, folder) in &declared.stacks {
+            if stack.is_none_or(|stack| stack == name.as_str()) {
+                let source =
+                    Source { preview: true, ..self.source(declared.generation.clone(), folder.clone()) };
+                let want = spawn_blocking(move || gather(source)).await.map_err(|error| error.to_string())?;
+                wants.push((name.clone(), want));
+            }
+        }
+        let images: BTreeSet<String> = wants
+            .iter()
+            .filter_map(|(_, want)| want.project.as_ref().ok())
+            .flat_map(|project| project.services.values().map(|service| image_of(project, service)))
+            .map(|image| image.expose().to_owned())
+            .collect();
+        let (_, observed) = self.eyes.look(Instant::now(), images).await?;
+        let mut stacks: Vec<StackPreview> =
+            wants.into_iter().map(|(name, want)| self.preview_of(name, want, &observed)).collect();
+        let gone = owned_stacks(&observed, &self.host).into_iter().filter(|name| {
+            !declared.stacks.contains_key(name) && stack.is_none_or(|stack| stack == name.as_str())
+        });
+        stacks.extend(gone.map(|name| {
+            let plan = gone_stacks(&observed, &self.host, &name, None);
+            StackPreview::of(name, &plan)
+        }));
+        match stack {
+            Some(stack) if stacks.is_empty() => Err(format!("there is no stack `{stack}`")),
+            _ => Ok(Preview { generation: declared.generation, stacks }),
+        }
+    }
+
+    fn preview_of(&self, stack: StackName, want: Want, observed: &Observed) -> StackPreview {
+        let project = match &want.project {
+            Ok(project) => Arc::clone(project),
+            Err(error) => return StackPreview::failed(stack, error.clone()),
+        };
+        let mut inputs = want.inputs;
+        inputs.mounts = crate::pass::mounts(&project);
+        let memory = self.memory.borrow().memory.stacks.get(&stack).cloned().unwrap_or_default();
+        let desired = desire(Wish {
+            stack: stack.clone(),
+            host: self.host.clone(),
+            generation: want.generation,
+            project,
+            inputs,
+            places: want.places,
+        });
+        StackPreview::of(stack, &decide(&desired, observed, &memory, clock::now()))
+    }
+}
