@@ -134,6 +134,11 @@ impl Eyes {
 
     /// A plan was done: nothing of the last snapshot counts any more, and what it worked on is looked at again.
     pub async fn forget(&self, plan: &Plan) {
+        self.touch(plan);
+        *self.last.lock().await = None;
+    }
+
+    fn touch(&self, plan: &Plan) {
         let mut cache = self.cache.borrow_mut();
         for step in &plan.steps {
             if let Some(Target::Existing { id, .. }) = step.act.target() {
@@ -143,8 +148,6 @@ impl Eyes {
                 cache.clear();
             }
         }
-        drop(cache);
-        *self.last.lock().await = None;
     }
 
     /// Nothing is about to happen: what the cache does not need is given back.

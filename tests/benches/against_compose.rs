@@ -3,12 +3,7 @@
 //! `cargo bench -p tests`, as root; `docker-compose` is looked for in `$COMPOSE_AGENT_PEERS/bin`, then on PATH. Without it
 //! the agent is held against the bare Engine API only, and the table says so.
 
-#![expect(
-    clippy::expect_used,
-    clippy::unwrap_used,
-    clippy::print_stdout,
-    reason = "a program for the terminal"
-)]
+#![expect(clippy::print_stdout, clippy::cast_precision_loss, reason = "a program for the terminal")]
 
 use std::{
     fs,

@@ -2,8 +2,6 @@
 //!
 //! Their compose files are read from the corpus beside the repository, where it is there; their images are stand-ins.
 
-#![expect(clippy::unwrap_used, clippy::panic, clippy::missing_panics_doc, reason = "tests")]
-
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,

@@ -38,6 +38,7 @@ mkdir -p dev/dri dev/net dev/bus/usb
 mount --rbind dev /dev";
 
 impl Engine {
+    #[expect(clippy::print_stderr, reason = "which Engine a result is for")]
     /// Starts `dockerd` from PATH, and puts the stand-in image on it, as `standin:1` and under `images`.
     ///
     /// # Panics

@@ -1,7 +1,5 @@
 //! What does a container see of a changed secret, for each `on_secret_change`, and as whose does it see it?
 
-#![expect(clippy::expect_used, clippy::unwrap_used, reason = "tests")]
-
 use std::fs;
 
 use tests::{Engine, Profile, Programs, secret::Key};

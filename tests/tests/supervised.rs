@@ -1,7 +1,5 @@
 //! What do the service manager, the journal and the store's garbage collector hear from the daemon?
 
-#![expect(clippy::expect_used, clippy::unwrap_used, reason = "tests")]
-
 use std::{
     collections::BTreeSet,
     fs,

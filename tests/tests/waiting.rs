@@ -1,7 +1,5 @@
 //! What cannot be done now is waited for with a reason, everything else goes on, and nothing that runs is lost over it.
 
-#![expect(clippy::expect_used, clippy::unwrap_used, reason = "tests")]
-
 use std::{fs, process::Command};
 
 use serde_json::Value;

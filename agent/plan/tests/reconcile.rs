@@ -1,7 +1,5 @@
 //! Whole reconciliations over an Engine in memory: does every story end well, wherever it is cut short?
 
-#![expect(clippy::expect_used, clippy::unwrap_used, clippy::panic, reason = "tests")]
-
 mod world;
 
 use plan::{
