@@ -3,8 +3,8 @@
 use std::{path::PathBuf, rc::Rc, time::Duration};
 
 use plan::{
-    ids::{StackName, Time},
-    memory::Hold,
+    ids::{ServiceName, StackName, Time},
+    memory::{Hold, Restart},
     status::{HostStatus, Phase, StackStatus},
 };
 use serde::Deserialize;
@@ -93,6 +93,8 @@ impl Methods for Control {
             "Status" => self.status(&call, answers).await,
             "Plan" => self.plan(&call, answers).await,
             "Reconcile" => self.reconcile(&call, answers).await,
+            "Restart" => self.restart(&call, answers).await,
+            "Down" => self.down(&call, answers).await,
             "Hold" => self.hold(&call, answers).await,
             "Release" => self.release(&call, answers).await,
             "History" => self.history(&call, answers).await,
@@ -195,11 +197,38 @@ impl Control {
             until: wanted.for_ms.map(|ms| now.plus_ms(i64::from(ms))),
             reason: wanted.reason.unwrap_or_default(),
             by: call.by.clone(),
+            down: false,
         };
         let stack = StackName::from(wanted.stack);
         self.0.remember(&stack, |memory| {
             memory.holds.insert(wanted.service.unwrap_or_default(), hold);
         });
+        self.0.trigger(Trigger::StackNow(stack));
+        answers.last(json!({})).await;
+        Ok(())
+    }
+
+    async fn restart(&self, call: &Call, answers: &mut Answers) -> Result<(), Fault> {
+        call.must_act()?;
+        let wanted: Named = call.arguments()?;
+        self.status_of(Some(&wanted.stack), wanted.service.as_deref())?;
+        let stack = StackName::from(wanted.stack);
+        let service = wanted.service.map(ServiceName::from);
+        let wish = Restart { service, at: clock::now(), by: call.by.clone() };
+        self.0.remember(&stack, |memory| memory.restart = Some(wish));
+        self.0.trigger(Trigger::StackNow(stack));
+        answers.last(json!({})).await;
+        Ok(())
+    }
+
+    async fn down(&self, call: &Call, answers: &mut Answers) -> Result<(), Fault> {
+        call.must_act()?;
+        let wanted: Named = call.arguments()?;
+        self.status_of(Some(&wanted.stack), None)?;
+        let reason = "taken down; `agentctl release` brings it up again".to_owned();
+        let hold = Hold { since: clock::now(), until: None, reason, by: call.by.clone(), down: true };
+        let stack = StackName::from(wanted.stack);
+        self.0.remember(&stack, |memory| drop(memory.holds.insert(String::new(), hold)));
         self.0.trigger(Trigger::StackNow(stack));
         answers.last(json!({})).await;
         Ok(())

@@ -79,11 +79,32 @@ fn a_switched_profile_becomes_running_containers() {
     // Rolling back is just another desired state; ending the daemon ends no container.
     profile.switch("gen1");
     programs.wait_for("converged", || running("db-") == 3);
+    operate(&engine, &programs);
     drop(daemon);
     assert_eq!(running(""), 6);
     assert!(engine.docker_prints(&["volume", "ls", "-q"]).contains("web_data"), "volumes are never removed");
     let log = fs::read_to_string(log).expect("a log");
     assert!(log.contains("environment.COLOUR is green, declared is blue"), "{log}");
+}
+
+/// An operator restarts a service, takes a stack down, and lets it come again.
+fn operate(engine: &Engine, programs: &Programs) {
+    let started = |name: &str| engine.docker_prints(&["inspect", "--format", "{{.State.StartedAt}}", name]);
+    let (store, app) = (started("web-store-1"), started("db-one-1"));
+    assert!(programs.agentctl(&["restart", "web/store"]).status.success());
+    programs.wait_for("converged", || started("web-store-1") != store);
+    assert_eq!(started("db-one-1"), app, "nobody else is restarted");
+    assert!(programs.agentctl(&["down", "db"]).status.success());
+    let left = || engine.docker_prints(&["ps", "-aq", "--filter", "label=com.docker.compose.project=db"]);
+    programs.wait_until("db is gone and held", || {
+        let status = programs.status();
+        left().is_empty()
+            && status["stacks"]
+                .as_array()
+                .is_some_and(|stacks| stacks.iter().any(|stack| stack["phase"] == "held"))
+    });
+    assert!(programs.agentctl(&["release", "db"]).status.success());
+    programs.wait_for("converged", || left().lines().count() == 3);
 }
 
 fn cold_start_and_nothing_to_do(engine: &Engine, programs: &Programs) {

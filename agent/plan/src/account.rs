@@ -33,7 +33,7 @@ pub fn account(
     let mut transitions = Vec::new();
     let failed = remember_failures(plan, observed, outcomes, &mut next, now);
     keep_memos(plan, outcomes, &mut next);
-    forget_the_gone(observed, &mut next);
+    forget_the_gone(plan, observed, &mut next);
     count_corrections(desired, (plan, outcomes), &mut next, now);
     let (open, waiting) = open(plan, memory, now);
     compare_open(desired, memory, &open, done, now, &mut transitions);
@@ -160,8 +160,11 @@ fn count_corrections(desired: &Desired, done: (&Plan, &Outcomes), memory: &mut S
     });
 }
 
-/// Containers that are no more have been told of nothing.
-fn forget_the_gone(observed: &Observed, memory: &mut StackMemory) {
+/// Containers that are no more have been told of nothing, and a wish that nothing is left to do for is fulfilled.
+fn forget_the_gone(plan: &Plan, observed: &Observed, memory: &mut StackMemory) {
+    if plan.steps.is_empty() {
+        memory.restart = None;
+    }
     memory.delivered.retain(|id, _| observed.containers.iter().any(|found| found.id.as_str() == id));
 }
 

@@ -32,10 +32,15 @@ use draft::Draft;
 /// Decides for a declared stack.
 pub fn decide(desired: &Desired, observed: &Observed, memory: &StackMemory, now: Time) -> Plan {
     let mut draft = Draft::new(desired, observed, memory, now);
-    let held = memory.holds.get("").is_some_and(|hold| hold.until.is_none_or(|until| until > now));
-    if held {
-        draft.wait_for_all(WaitKind::Hold, "an operator's hold");
-        return draft.finish();
+    let hold = memory.holds.get("").filter(|hold| hold.until.is_none_or(|until| until > now));
+    if let Some(hold) = hold {
+        let what =
+            format!("held by {}{}{}", hold.by, if hold.reason.is_empty() { "" } else { ": " }, hold.reason);
+        draft.say_for_all(WaitKind::Hold, &what, hold.until);
+        if hold.down {
+            orphans::take_down(&mut draft);
+            return draft.finish();
+        }
     }
     for mount in desired.inputs.mounts.iter().filter(|mount| !mount.optional) {
         if let Err(found) = &mount.present {

@@ -54,6 +54,8 @@ pub struct StackMemory {
     /// When each correction was made for this generation, by [`crate::drift::Drift::key`], to see when somebody else
     /// undoes it.
     pub corrections: BTreeMap<String, Vec<Time>>,
+    /// An operator's wish for a restart, until everything that it is about has started since.
+    pub restart: Option<Restart>,
     /// The last image id with which each service was healthy.
     pub good_images: BTreeMap<String, String>,
     /// The warnings of the last load, so that each is said once.
@@ -80,6 +82,20 @@ pub struct Hold {
     pub until: Option<Time>,
     /// Why.
     pub reason: String,
+    /// Who.
+    pub by: String,
+    /// Its containers and networks are taken away meanwhile (`agentctl down`).
+    #[serde(default)]
+    pub down: bool,
+}
+
+/// An operator's wish for a restart.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Restart {
+    /// Of this service; `None`: of all.
+    pub service: Option<crate::ids::ServiceName>,
+    /// What has started since then has been restarted.
+    pub at: Time,
     /// Who.
     pub by: String,
 }

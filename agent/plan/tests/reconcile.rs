@@ -5,6 +5,7 @@ mod world;
 use plan::{
     container::VolumesFrom,
     desired::PlacedFile,
+    memory::{Hold, Restart},
     observed::RunState,
     status::{Phase, StackStatus},
     step::Verdict,
@@ -363,4 +364,61 @@ fn an_image_is_fetched_as_its_pull_policy_says() {
         world.converge(&yaml(policy));
         assert_eq!(pulls(&world), after_a_day, "{policy}");
     }
+}
+
+#[test]
+fn an_operators_restart_goes_in_the_order_of_the_dependencies_and_once() {
+    let yaml = "
+name: p
+services:
+  web: {image: 'app:1', depends_on: [db]}
+  db: {image: 'app:1'}
+  far: {image: 'app:1'}
+";
+    let mut world = world();
+    world.converge(yaml);
+    world.done.clear();
+    world.now = world.now.plus_ms(5_000);
+    world.memory.restart = Some(Restart { service: None, at: world.now, by: "root".into() });
+    world.converge(yaml);
+    let order = |name: &str| world.done.iter().position(|act| act == name).expect("done");
+    assert!(order("restart p-db-1") < order("restart p-web-1"), "{:#?}", world.done);
+    assert_eq!(world.done.len(), 3, "{:#?}", world.done);
+    assert_eq!(world.memory.restart, None);
+    world.done.clear();
+    world.now = world.now.plus_ms(5_000);
+    world.memory.restart = Some(Restart { service: Some("far".into()), at: world.now, by: "root".into() });
+    world.converge(yaml);
+    assert_eq!(world.done, ["restart p-far-1"]);
+}
+
+#[test]
+fn a_stack_that_is_taken_down_stays_down_until_it_is_released() {
+    let yaml = ONE.to_owned() + "    volumes: ['data:/d']\nvolumes: {data: {}}\n";
+    let yaml =
+        yaml.replace("web: {image: 'app:1', environment: {COLOUR: green}}", "web:\n    image: 'app:1'");
+    let mut world = world();
+    world.converge(&yaml);
+    let hold = Hold { since: world.now, until: None, reason: "x".into(), by: "root".into(), down: true };
+    world.memory.holds.insert(String::new(), hold);
+    for _ in 0..3 {
+        let (_, status) = world.pass(&yaml, usize::MAX);
+        assert_eq!(status.phase, Phase::Held);
+    }
+    assert!(world.names().is_empty() && world.observed.networks.is_empty());
+    assert_eq!(world.observed.volumes.len(), 1, "volumes stay");
+    world.memory.holds.clear();
+    assert_eq!(world.converge(&yaml).phase, Phase::Converged);
+}
+
+#[test]
+fn a_held_stack_shows_each_difference_and_nothing_is_done_about_it() {
+    let mut world = world();
+    world.converge(ONE);
+    let hold = Hold { since: world.now, until: None, reason: "x".into(), by: "root".into(), down: false };
+    world.memory.holds.insert(String::new(), hold);
+    world.done.clear();
+    let (plan, status) = world.pass(&blue("app:1"), usize::MAX);
+    assert_eq!((status.phase, plan.steps.len(), world.done.len()), (Phase::Held, 0, 0));
+    assert!(plan.findings.iter().any(|finding| finding.drift.field == "environment.COLOUR"), "{plan:#?}");
 }

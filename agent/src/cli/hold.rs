@@ -41,6 +41,36 @@ impl Hold {
     }
 }
 
+/// Restarts a stack or one of its services, in the order of their dependencies.
+#[derive(Debug, Args)]
+pub(super) struct Restart {
+    /// What to restart.
+    #[arg(value_name = "STACK[/SERVICE]")]
+    subject: Subject,
+}
+
+impl Restart {
+    pub(super) fn run(&self, socket: &Path) -> Result<Exit, Failure> {
+        call(socket, "Restart", Subject::arguments(Some(&self.subject)))?;
+        Ok(Exit::Converged)
+    }
+}
+
+/// Stops and removes a stack's containers and networks, and holds it so until it is released. Volumes stay.
+#[derive(Debug, Args)]
+pub(super) struct Down {
+    /// The stack.
+    stack: String,
+}
+
+impl Down {
+    pub(super) fn run(&self, socket: &Path) -> Result<Exit, Failure> {
+        let subject = Subject { stack: self.stack.clone(), service: None };
+        call(socket, "Down", Subject::arguments(Some(&subject)))?;
+        Ok(Exit::Converged)
+    }
+}
+
 /// Ends a hold.
 #[derive(Debug, Args)]
 pub(super) struct Release {

@@ -30,6 +30,8 @@ pub(super) struct Draft<'a> {
     pub(super) replaced: BTreeSet<ServiceName>,
     /// Steps that start containers, by service.
     pub(super) starting: BTreeMap<ServiceName, Vec<StepId>>,
+    /// Steps that restart containers because somebody asked for it, by service.
+    pub(super) restarting: BTreeMap<ServiceName, Vec<StepId>>,
     /// How many places of a service are being renewed.
     pub(super) renewing: BTreeMap<ServiceName, u64>,
 }
@@ -53,6 +55,7 @@ impl<'a> Draft<'a> {
             lacking: BTreeSet::new(),
             replaced: BTreeSet::new(),
             starting: BTreeMap::new(),
+            restarting: BTreeMap::new(),
             renewing: BTreeMap::new(),
         }
     }
@@ -162,6 +165,11 @@ impl<'a> Draft<'a> {
     /// The whole stack has to wait.
     pub(super) fn wait_for_all(&mut self, on: WaitKind, what: &str) {
         self.blocked = true;
+        self.say_for_all(on, what, None);
+    }
+
+    /// Says something about the stack as a whole.
+    pub(super) fn say_for_all(&mut self, on: WaitKind, what: &str, until: Option<Time>) {
         let drift = Drift {
             subject: Subject::Stack,
             kind: DriftKind::Missing,
@@ -171,6 +179,6 @@ impl<'a> Draft<'a> {
             place: None,
             cause: None,
         };
-        self.wait(drift, on, what, None);
+        self.wait(drift, on, what, until);
     }
 }

@@ -40,6 +40,45 @@ pub(super) fn decide(draft: &mut Draft<'_>) {
     }
 }
 
+/// Stops and removes everything of a stack that an operator has taken down. Whoever shares another's namespace goes first.
+pub(super) fn take_down(draft: &mut Draft<'_>) {
+    let desired = draft.desired;
+    let mut ours: Vec<&ObservedContainer> =
+        draft.observed.containers.iter().filter(|container| desired.owns(container)).collect();
+    let joined = |container: &&ObservedContainer| {
+        !matches!(container.spec.network_mode, Some(crate::container::Namespace::Container(_)))
+    };
+    ours.sort_by_key(joined);
+    let mut gone = Vec::new();
+    for container in ours {
+        let steps = remove(draft, container, "an operator has taken the stack down", &[]);
+        gone.extend(steps.last().copied());
+        draft.find(orphan(container), Verdict::Act(steps));
+    }
+    for network in draft
+        .observed
+        .networks
+        .iter()
+        .filter(|network| network.owner.project.as_ref() == Some(&desired.project_name))
+    {
+        let act = Act::RemoveNetwork { id: network.id.clone(), name: network.spec.name.clone() };
+        let step = draft.step(act, "an operator has taken the stack down", &gone);
+        draft.find(orphan_network(&network.spec.name), Verdict::Act(vec![step]));
+    }
+}
+
+fn orphan_network(name: &str) -> Drift {
+    Drift {
+        subject: Subject::Network { name: name.to_owned() },
+        kind: DriftKind::Orphan,
+        field: String::new(),
+        want: "nothing".into(),
+        have: "a network".into(),
+        place: None,
+        cause: None,
+    }
+}
+
 fn orphan(container: &ObservedContainer) -> Drift {
     Drift {
         subject: Subject::Container { name: container.name.clone(), id: container.id.clone() },
@@ -99,15 +138,7 @@ pub fn gone_stacks(observed: &Observed, host: &str, stack: &StackName, guard: Op
                 &cause,
                 &done,
             );
-            let drift = Drift {
-                subject: Subject::Network { name },
-                kind: DriftKind::Orphan,
-                field: String::new(),
-                want: "nothing".into(),
-                have: "a network".into(),
-                place: None,
-                cause: None,
-            };
+            let drift = orphan_network(&name);
             plan.findings.push(Finding { drift, verdict: Verdict::Act(vec![step]) });
         }
     }

@@ -220,6 +220,9 @@ fn stopped(draft: &mut Draft<'_>, service: &DesiredService, container: &Observed
 
 /// A container that runs: whether what it hangs on was renewed under it, and its health.
 fn running(draft: &mut Draft<'_>, service: &DesiredService, container: &ObservedContainer) {
+    if asked(draft, service, container) {
+        return;
+    }
     if let Some((kind, field, have)) = outrun(draft, service, container) {
         let mut drift = draft.drift(service, Some(container), kind, &field);
         drift.want = "started after it".into();
@@ -247,6 +250,26 @@ fn running(draft: &mut Draft<'_>, service: &DesiredService, container: &Observed
         }
         _ => {}
     }
+}
+
+/// An operator has asked for its restart, and it has not started since. In the order of the dependencies.
+fn asked(draft: &mut Draft<'_>, service: &DesiredService, container: &ObservedContainer) -> bool {
+    let Some(restart) = &draft.memory.restart else { return false };
+    let meant = restart.service.as_ref().is_none_or(|name| *name == service.name);
+    if !meant || container.state.started_at.is_some_and(|started| started >= restart.at) {
+        return false;
+    }
+    let after: Vec<StepId> =
+        service.depends_on.keys().filter_map(|name| draft.restarting.get(name)).flatten().copied().collect();
+    let cause = format!("{} asked for it", restart.by);
+    let mut drift = draft.drift(service, Some(container), DriftKind::Altered, "restart");
+    drift.want = "started anew".into();
+    drift.have = "running since before".into();
+    let act = Act::RestartContainer { container: target(container), timeout: None };
+    let step = draft.step(act, cause, &after);
+    draft.restarting.entry(service.name.clone()).or_default().push(step);
+    draft.find(drift, Verdict::Act(vec![step]));
+    true
 }
 
 /// Something it needs was renewed after it had started: the owner of its namespaces, or a dependency with `restart: true`.

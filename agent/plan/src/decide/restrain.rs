@@ -196,7 +196,8 @@ mod tests {
 
     #[test]
     fn a_hold_on_a_service_keeps_hands_off_until_it_expires() {
-        let hold = Hold { since: Time(0), until: Some(Time(9)), reason: "r".into(), by: "root".into() };
+        let hold =
+            Hold { since: Time(0), until: Some(Time(9)), reason: "r".into(), by: "root".into(), down: false };
         let memory = StackMemory { holds: [("a".into(), hold)].into(), ..StackMemory::default() };
         let held = restrain(two(), &DriftPolicy::default(), &memory, Time(8));
         assert_eq!(held.steps.len(), 1);

@@ -246,6 +246,12 @@ impl World {
                 let id = id(container, made);
                 self.observed.containers.retain(|found| found.id.as_str() != id);
             }
+            Act::RemoveNetwork { id, .. } => {
+                let used =
+                    self.observed.containers.iter().any(|found| found.attached.values().any(|net| net == id));
+                assert!(!used, "a network in use is not removed");
+                self.observed.networks.retain(|network| network.id != *id);
+            }
             Act::StartContainer { container } => {
                 let id = id(container, made);
                 return self.start(&id);
