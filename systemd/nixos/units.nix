@@ -43,7 +43,7 @@ in
       documentation = words service.Unit.Documentation;
       wantedBy = words service.Install.WantedBy;
       wants = words service.Unit.Wants;
-      requires = [ "run-compose\\x2dagent-secrets.mount" ];
+      requires = words service.Unit.Requires;
       # sops-nix's secrets and the host's ssh keys are there first, where something makes them.
       after = words service.Unit.After ++ [
         "sops-install-secrets.service"
