@@ -56,7 +56,10 @@ in
         supportsDryActivation = true;
         text = ''
           if [ "''${NIXOS_ACTION-}" = dry-activate ]; then
-            ${agentctl} check "$systemConfig" || true
+            compose_agent_said=0
+            ${agentctl} plan --profile "$systemConfig" || compose_agent_said=$?
+            # No agent runs yet that could compare: the specs alone, then.
+            [ "$compose_agent_said" != 1 ] || ${agentctl} check "$systemConfig" || true
           fi
         '';
       };

@@ -140,7 +140,7 @@ in
       type = types.bool;
       default = true;
       example = false;
-      description = "Whether `dry-activate` says what it finds in the incoming system's stacks.";
+      description = "Whether `dry-activate` says what would be done to containers.";
     };
     waitOnSwitch = {
       enable = mkOption {

@@ -87,6 +87,7 @@ pkgs.testers.runNixOSTest {
     with subtest("dry-activate says that the agent would be reloaded, and changes nothing"):
         before = container()["Id"]
         said = machine.succeed(f"{second}/bin/switch-to-configuration dry-activate 2>&1")
+        assert "web-web-1" in said, said
         assert "would reload" in said and "compose-agent.service" in said, said
         assert container()["Id"] == before
 
