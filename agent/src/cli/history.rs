@@ -65,7 +65,8 @@ impl Events {
     }
 }
 
-fn table(entries: &[Transition]) -> Table {
+/// Entries of the history as people read them.
+pub(super) fn table(entries: &[Transition]) -> Table {
     let mut table = Table::new(&["WHEN", "STACK", "EVENT", "WHAT"]);
     for entry in entries {
         let look = match entry.event {

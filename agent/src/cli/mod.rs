@@ -12,6 +12,7 @@ mod secrets;
 mod status;
 mod table;
 mod wait;
+mod why;
 mod words;
 
 use std::path::PathBuf;
@@ -43,6 +44,7 @@ pub struct Cli {
 enum Verb {
     Status(status::Status),
     Plan(plan::Plan),
+    Why(why::Why),
     Reconcile(reconcile::Reconcile),
     Wait(wait::Wait),
     Config(config::Config),
@@ -68,6 +70,7 @@ impl Cli {
         match self.verb {
             Verb::Status(verb) => verb.run(&self.socket),
             Verb::Plan(verb) => verb.run(&self.socket),
+            Verb::Why(verb) => verb.run(&self.socket),
             Verb::Reconcile(verb) => verb.run(&self.socket),
             Verb::Wait(verb) => verb.run(&self.socket),
             Verb::Config(verb) => verb.run(),
