@@ -2,7 +2,7 @@
 //!
 //! The consistency rules of Docker Compose, for enabled services.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::{
     Problem,
@@ -294,51 +294,54 @@ fn differs(field: f64, limit: f64) -> bool {
 }
 
 fn cycles(project: &Project, document: &Node, problems: &mut Vec<Problem>) {
-    let mut done = BTreeSet::new();
-    for start in project.services.keys() {
-        let mut trail = Vec::new();
-        if let Some(cycle) = find_cycle(project, start, &mut trail, &mut done) {
-            let service = document.get("services").and_then(|services| services.get(start));
-            let at = service
-                .and_then(|service| service.get("depends_on"))
-                .filter(|node| node.span.is_written())
-                .or(service);
-            let path = Path::of("services").key(start).key("depends_on");
-            let message = format!("dependency cycle detected: {}", cycle.join(" -> "));
-            problems.push(Problem::error(
-                "cycle",
-                at.map_or_else(Span::default, |node| node.span),
-                &path,
-                message,
-            ));
-            return;
-        }
+    let Some(cycle) = find_cycle(project) else { return };
+    let start = cycle[0];
+    let service = document.get("services").and_then(|services| services.get(start));
+    let at = service
+        .and_then(|service| service.get("depends_on"))
+        .filter(|node| node.span.is_written())
+        .or(service)
+        .map_or_else(Span::default, |node| node.span);
+    let path = Path::of("services").key(start).key("depends_on");
+    // A long way round is named by its beginning.
+    let mut names = cycle.join(" -> ");
+    if cycle.len() > 50 {
+        names = format!("{} -> … ({} services)", cycle[..10].join(" -> "), cycle.len() - 1);
     }
+    problems.push(Problem::error("cycle", at, &path, format!("dependency cycle detected: {names}")));
 }
 
-fn find_cycle<'p>(
-    project: &'p Project,
-    name: &'p str,
-    trail: &mut Vec<&'p str>,
-    done: &mut BTreeSet<&'p str>,
-) -> Option<Vec<String>> {
-    if let Some(at) = trail.iter().position(|earlier| *earlier == name) {
-        let mut cycle: Vec<String> = trail[at..].iter().map(|name| (*name).to_owned()).collect();
-        cycle.push(name.to_owned());
-        return Some(cycle);
-    }
-    if !done.insert(name) {
-        return None;
-    }
-    trail.push(name);
-    for dependency in project.services.get(name).into_iter().flat_map(|service| service.depends_on.keys()) {
-        // A service on the trail is looked at again, so that the whole cycle can be named.
-        if (trail.contains(&dependency.as_str()) || !done.contains(dependency.as_str()))
-            && let Some(cycle) = find_cycle(project, dependency, trail, done)
-        {
-            return Some(cycle);
+/// The first way from a service back to itself, its end included. No recursion: the way may be as long as the file.
+fn find_cycle(project: &Project) -> Option<Vec<&str>> {
+    let needs = |name: &str| project.services.get(name).map(|service| service.depends_on.keys());
+    // Seen services: whether the search is still below them.
+    let mut open: HashMap<&str, bool> = HashMap::new();
+    for start in project.services.keys() {
+        if open.contains_key(start.as_str()) {
+            continue;
+        }
+        open.insert(start, true);
+        let mut trail = vec![(start.as_str(), needs(start)?)];
+        while let Some((name, left)) = trail.last_mut() {
+            let Some(next) = left.next() else {
+                open.insert(*name, false);
+                trail.pop();
+                continue;
+            };
+            match open.get(next.as_str()) {
+                Some(true) => {
+                    let way = trail.iter().map(|(name, _)| *name).skip_while(|name| name != next);
+                    return Some(way.chain([next.as_str()]).collect());
+                }
+                Some(false) => {}
+                None => {
+                    if let Some(left) = needs(next) {
+                        open.insert(next, true);
+                        trail.push((next, left));
+                    }
+                }
+            }
         }
     }
-    trail.pop();
     None
 }

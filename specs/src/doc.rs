@@ -119,6 +119,14 @@ impl Node {
         self.as_map()?.get(key).map(|entry| &entry.node)
     }
 
+    /// The value at the end of a path.
+    pub fn at(&self, path: &Path) -> Option<&Node> {
+        path.0.iter().try_fold(self, |node, part| match part {
+            Part::Key(key) => node.get(key),
+            Part::Index(index) => node.as_seq()?.get(*index),
+        })
+    }
+
     /// What the value is, in the words of an error message.
     pub fn kind(&self) -> &'static str {
         match self.value {

@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// How long a chain of bases may get.
-const MAX_CHAIN: usize = 100;
+const MAX_CHAIN: usize = 50;
 
 /// One document whose services extend each other.
 struct Scope {

@@ -13,6 +13,11 @@ use crate::{
     paths,
 };
 
+/// How deep files may include each other.
+const MAX_DEPTH: usize = 16;
+/// How many files a project may read: an include tree doubles with each level.
+const MAX_FILES: usize = 1_000;
+
 /// The sections whose objects are taken over.
 const SECTIONS: [&str; 6] = ["services", "volumes", "networks", "secrets", "configs", "models"];
 
@@ -50,6 +55,16 @@ fn load(
             chain.iter().chain([&first]).map(|file| file.display().to_string()).collect();
         let message = format!("include cycle detected: {}", trail.join(" include "));
         loader.problems.push(Problem::error("include-cycle", entry.span, path, message));
+        return None;
+    }
+    let deep = chain.len() >= MAX_DEPTH;
+    if deep || loader.files_read() > MAX_FILES {
+        let message = if deep {
+            format!("included files nest deeper than {MAX_DEPTH} levels")
+        } else {
+            format!("more than {MAX_FILES} included files")
+        };
+        loader.problems.push(Problem::error("include-limit", entry.span, path, message));
         return None;
     }
     let project_dir = entry

@@ -202,7 +202,7 @@ impl Expansion<'_> {
 }
 
 /// The place of the `}` that closes a form whose `{` has been read.
-fn closing(text: &str) -> Option<usize> {
+pub(crate) fn closing(text: &str) -> Option<usize> {
     let mut depth = 0_usize;
     let bytes = text.as_bytes();
     let mut at = 0;
@@ -221,7 +221,7 @@ fn closing(text: &str) -> Option<usize> {
     None
 }
 
-fn name_length(text: &str) -> usize {
+pub(crate) fn name_length(text: &str) -> usize {
     let good = |(nth, c): (usize, char)| c == '_' || c.is_ascii_alphabetic() || nth > 0 && c.is_ascii_digit();
     text.char_indices().take_while(|pair| good(*pair)).count()
 }

@@ -15,12 +15,15 @@ use crate::{
     extends, fields, include, interpolate, merge,
     model::Project,
     normalize, paths, reset, settings, unify, validate,
+    variables::{Variable, collect},
 };
 
 mod defaults;
 mod environment;
 mod files;
 mod select;
+#[cfg(test)]
+pub(crate) mod tests;
 
 /// Names under which a compose file is looked for, best first.
 pub const FILE_NAMES: [&str; 4] =
@@ -71,13 +74,7 @@ pub struct Loaded {
 impl Loaded {
     /// Where a field, `services.web.ports`, was written: `compose.yaml:12:5`.
     pub fn place(&self, path: &doc::Path) -> Option<String> {
-        let mut node = &self.document;
-        for part in &path.0 {
-            node = match part {
-                doc::Part::Key(key) => node.get(key)?,
-                doc::Part::Index(index) => node.as_seq()?.get(*index)?,
-            };
-        }
+        let node = self.document.at(path)?;
         node.span.is_written().then(|| self.sources.place(node.span))
     }
 }
@@ -87,14 +84,7 @@ impl Loaded {
 /// # Errors
 /// All problems that were found, at least one of them an error.
 pub fn load(request: &LoadRequest, read: &dyn ReadText) -> Result<Loaded, Problems> {
-    let mut loader = Loader {
-        request,
-        read,
-        sources: RefCell::default(),
-        problems: Vec::new(),
-        environment: request.environment.clone(),
-        inputs: RefCell::default(),
-    };
+    let mut loader = Loader::new(request, read);
     match loader.run() {
         Some((project, document)) if !loader.failed() => Ok(Loaded {
             project,
@@ -108,6 +98,34 @@ pub fn load(request: &LoadRequest, read: &dyn ReadText) -> Result<Loaded, Proble
     }
 }
 
+/// The variables that a project asks for, with nothing expanded.
+///
+/// # Errors
+/// All problems that were found, at least one of them an error.
+pub fn variables(request: &LoadRequest, read: &dyn ReadText) -> Result<BTreeMap<String, Variable>, Problems> {
+    let mut loader = Loader::new(request, read);
+    loader.expands = false;
+    let mut found = BTreeMap::new();
+    if let Some((_, mut model)) = loader.inputs().and_then(|inputs| loader.model(inputs)) {
+        // The name is settled by then.
+        if let Value::Map(top) = &mut model.value {
+            top.shift_remove("name");
+        }
+        collect(&model, &mut found);
+    }
+    if loader.failed() {
+        return Err(Problems { list: loader.problems, sources: loader.sources.into_inner() });
+    }
+    Ok(found)
+}
+
+/// What a load starts from.
+struct Inputs {
+    files: Vec<PathBuf>,
+    project_dir: PathBuf,
+    documents: Vec<Node>,
+}
+
 pub(crate) struct Loader<'a> {
     request: &'a LoadRequest,
     pub(crate) read: &'a dyn ReadText,
@@ -115,6 +133,22 @@ pub(crate) struct Loader<'a> {
     pub(crate) problems: Vec<Problem>,
     pub(crate) environment: BTreeMap<String, Text>,
     inputs: RefCell<Vec<PathBuf>>,
+    /// Whether variables are expanded, and with them everything that needs their values is checked.
+    expands: bool,
+}
+
+impl<'a> Loader<'a> {
+    fn new(request: &'a LoadRequest, read: &'a dyn ReadText) -> Self {
+        Self {
+            request,
+            read,
+            sources: RefCell::default(),
+            problems: Vec::new(),
+            environment: request.environment.clone(),
+            inputs: RefCell::default(),
+            expands: true,
+        }
+    }
 }
 
 impl Loader<'_> {
@@ -134,11 +168,14 @@ impl Loader<'_> {
 
     /// Expands the variables of a document.
     pub(crate) fn interpolate(&mut self, document: &mut Node) {
+        if !self.expands {
+            return;
+        }
         let lookup = |name: &str| self.environment.get(name).cloned();
         interpolate::expand_document(document, &doc::Path::default(), &lookup, &mut self.problems);
     }
 
-    fn run(&mut self) -> Option<(Project, Node)> {
+    fn inputs(&mut self) -> Option<Inputs> {
         let folder = &self.request.working_directory;
         let files = self.files(folder)?;
         let project_dir = match &self.request.project_directory {
@@ -151,17 +188,27 @@ impl Loader<'_> {
         self.env_files(&project_dir);
         let documents: Vec<Node> =
             files.iter().flat_map(|file| self.documents(file, Span::default())).collect();
-        if self.failed() {
-            return None;
-        }
+        (!self.failed()).then_some(Inputs { files, project_dir, documents })
+    }
+
+    /// The project's name and its merged model.
+    fn model(&mut self, inputs: Inputs) -> Option<(String, Node)> {
+        let Inputs { files, project_dir, documents } = inputs;
         self.agent_env_files(&documents, &project_dir);
         let name = self.name(&documents, &project_dir)?;
         self.environment.insert("COMPOSE_PROJECT_NAME".into(), Text::plain(&*name));
-        let mut model = self.merged(documents, &project_dir, &files)?;
+        let model = self.merged(documents, &project_dir, &files)?;
         if model.as_map().is_some_and(Map::is_empty) {
             self.error("empty", model.span, "empty compose file");
             return None;
         }
+        Some((name, model))
+    }
+
+    fn run(&mut self) -> Option<(Project, Node)> {
+        let inputs = self.inputs()?;
+        let (files, project_dir) = (inputs.files.clone(), inputs.project_dir.clone());
+        let (name, mut model) = self.model(inputs)?;
         normalize::normalize(&mut model, &name, &|name: &str| self.environment.get(name).cloned());
         let mut project = decode::project(&model, &mut self.problems)?;
         project.settings = settings::decode(&model, &mut self.problems);
@@ -195,6 +242,9 @@ impl Loader<'_> {
             include::apply(self, &mut document, project_dir, chain);
             merge::merge(below, document, &mut self.problems);
             unify::unify(below, &mut self.problems);
+            if !self.expands {
+                continue;
+            }
             crate::schema::validate(below, &mut self.problems);
             if let Value::Map(top) = &mut below.value {
                 top.shift_remove("version");
@@ -203,6 +253,9 @@ impl Loader<'_> {
             unify::unify(below, &mut self.problems);
         }
         let mut model = model?;
+        if !self.expands {
+            return (!self.failed()).then_some(model);
+        }
         defaults::complete(&mut model);
         validate::validate(&model, &mut self.problems);
         let home = self.home();

@@ -164,10 +164,9 @@ fn volume_device(fields: &mut Map, base: &Base<'_>) {
     if let Some(entry) = fields.get_mut("driver_opts")
         && let Value::Map(options) = &mut entry.node.value
         && options.get("o").and_then(|entry| entry.node.as_text()).is_some_and(|o: &Text| *o == "bind")
+        && let Some(entry) = options.get_mut("device")
     {
-        if let Some(entry) = options.get_mut("device") {
-            base.text(&mut entry.node);
-        }
+        base.text(&mut entry.node);
     }
 }
 

@@ -2,6 +2,8 @@
 //!
 //! Compose Specification, "Merge", "Unique resources": the same variable, the same mount target, the same port.
 
+use std::collections::{HashMap, hash_map};
+
 use crate::{
     Problem,
     doc::{Map, Node, Path, Value},
@@ -111,15 +113,19 @@ fn unify_service(service: &mut Map) {
 
 fn unify_list(fields: &mut Map, key: &str, key_of: Key<'_>) {
     let Some(Value::Seq(items)) = fields.get_mut(key).map(|entry| &mut entry.node.value) else { return };
-    let mut kept: Vec<(Option<String>, Node)> = Vec::with_capacity(items.len());
+    let mut kept: Vec<Node> = Vec::with_capacity(items.len());
+    let mut places: HashMap<String, usize> = HashMap::new();
     for item in items.drain(..) {
-        let key = key_of(&item);
-        match kept.iter_mut().find(|(other, _)| key.is_some() && *other == key) {
-            Some((_, existing)) => *existing = item,
-            None => kept.push((key, item)),
+        match key_of(&item).map(|key| places.entry(key)) {
+            Some(hash_map::Entry::Occupied(place)) => kept[*place.get()] = item,
+            Some(hash_map::Entry::Vacant(place)) => {
+                place.insert(kept.len());
+                kept.push(item);
+            }
+            None => kept.push(item),
         }
     }
-    *items = kept.into_iter().map(|(_, item)| item).collect();
+    *items = kept;
 }
 
 fn key_of_pair(item: &Node) -> String {

@@ -6,7 +6,7 @@
 use std::net::IpAddr;
 
 use crate::{
-    Problem,
+    Problem, Text,
     doc::{Map, Node, Path, Span, Value},
 };
 
@@ -59,9 +59,10 @@ impl Check<'_> {
             [] if fields.contains_key("driver") || fields.contains_key("external") => {}
             [] => self.wrong(node.span, path, format!("one of {} must be set", keys.join(", "))),
             [_] => {}
-            [_, second, ..] => {
+            [.., last] => {
                 let message = format!("{} exclude each other", given.join(" and "));
-                self.wrong(fields[*second].key, &path.key(second), message);
+                let mut written = given.iter().map(|key| fields[*key].key).filter(|key| key.is_written());
+                self.wrong(written.next_back().unwrap_or(node.span), &path.key(last), message);
             }
         }
     }
@@ -77,8 +78,7 @@ impl Check<'_> {
         for (nth, rule) in
             items(service.get("develop").and_then(|develop| develop.get("watch"))).iter().enumerate()
         {
-            if let Some(watched) =
-                rule.get("path").filter(|path| path.as_text().is_some_and(|text| text.is_empty()))
+            if let Some(watched) = rule.get("path").filter(|path| path.as_text().is_some_and(Text::is_empty))
             {
                 let path = path.key("develop").key("watch").index(nth).key("path");
                 self.wrong(watched.span, &path, "must not be empty");

@@ -19,7 +19,7 @@ mod scalar;
 use scalar::{decode_binary, resolve, timestamp};
 
 /// How many nodes a file may hold once every alias is expanded.
-const MAX_NODES: usize = 400_000;
+const MAX_NODES: usize = 150_000;
 /// How deep collections may nest.
 const MAX_DEPTH: usize = 200;
 
@@ -62,7 +62,10 @@ pub fn parse(text: &str, file: FileId, secret: bool) -> Result<Vec<Node>, Vec<Pr
             Ok((event, span)) => composer.take(event, span)?,
             Err(error) => {
                 let at = composer.at(*error.marker(), 1);
-                let message = format!("not YAML: {}", error.info());
+                let message = match error.info() {
+                    info if info.contains("recursion limit") => "nests too deep".to_owned(),
+                    info => format!("not YAML: {info}"),
+                };
                 composer.problems.push(Problem::error("yaml", at, &Path::default(), message));
                 return Err(composer.problems);
             }

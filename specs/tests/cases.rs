@@ -143,6 +143,16 @@ fn the_canonical_json_is_docker_composes() {
 }
 
 #[test]
+fn the_variables_are_docker_composes() {
+    for name in ["printed/variables", "printed/extends", "printed/project", "printed/plain"] {
+        let case = Case { name: name.to_owned(), folder: cases().join(name) };
+        let found = specs::variables(&case.request(), &Recorded).unwrap();
+        let recorded = case.file("expected.variables").unwrap();
+        assert_eq!(difference(name, &specs::variables::table(&found), &recorded), None);
+    }
+}
+
+#[test]
 fn the_canonical_yaml_is_docker_composes() {
     compare("expected.yaml", |loaded| canonical::yaml(&loaded.project, Secrets::Mask));
 }

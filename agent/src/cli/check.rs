@@ -2,7 +2,6 @@
 
 use std::{
     cell::RefCell,
-    collections::BTreeMap,
     io,
     path::{Path, PathBuf},
 };
@@ -13,7 +12,7 @@ use specs::{
     Content, FileKind, LoadRequest, Loaded, Problem, ReadText, Sources,
     disk::Disk,
     doc::{self, Span},
-    load,
+    lint, load,
     secrets::{Format as Sops, Kind, detect},
 };
 use zeroize::Zeroizing;
@@ -108,7 +107,11 @@ fn one(path: &Path) -> Result<(Found, Option<Loaded>), Failure> {
     };
     let reader = Keyless::default();
     Ok(match load(&request, &reader) {
-        Ok(loaded) => ((loaded.warnings.clone(), loaded.sources.clone()), Some(loaded)),
+        Ok(loaded) => {
+            let mut problems = loaded.warnings.clone();
+            problems.extend(lint::lint(&loaded, &|path| path.exists()));
+            ((problems, loaded.sources.clone()), Some(loaded))
+        }
         Err(_) if !reader.specs.borrow().is_empty() => {
             let list = reader.specs.borrow().iter().map(|path| unknown(path)).collect();
             ((list, Sources::default()), None)
@@ -124,49 +127,15 @@ fn profile(path: &Path) -> Result<Vec<Found>, Failure> {
     let mut loaded = Vec::new();
     for (stack, folder) in &declared.stacks {
         let (problems, project) = one(folder)?;
+        loaded.extend(project.map(|project| (found.len(), stack.to_string(), project)));
         found.push(problems);
-        loaded.extend(project.map(|project| (stack.to_string(), project)));
     }
-    found.push((collisions(&loaded), Sources::default()));
+    let stacks: Vec<(String, &Loaded)> =
+        loaded.iter().map(|(_, stack, loaded)| (stack.clone(), loaded)).collect();
+    for (nth, problem) in lint::across(&stacks) {
+        found[loaded[nth].0].0.push(problem);
+    }
     Ok(found)
-}
-
-/// What only one of a host's stacks can have.
-fn collisions(stacks: &[(String, Loaded)]) -> Vec<Problem> {
-    let mut claims: BTreeMap<(&'static str, String), Vec<String>> = BTreeMap::new();
-    for (stack, loaded) in stacks {
-        let project = &loaded.project;
-        let mut claim = |what, name: String, by: String| claims.entry((what, name)).or_default().push(by);
-        claim("project name", project.name.clone(), stack.clone());
-        for (name, service) in &project.services {
-            let by = |field: &str| {
-                let path = doc::Path::of("services").key(name).key(field);
-                loaded.place(&path).unwrap_or_else(|| format!("{stack}/{name}"))
-            };
-            if !service.container_name.is_empty() {
-                claim("container name", service.container_name.shown().into_owned(), by("container_name"));
-            }
-            for port in service.ports.iter().filter(|port| !port.published.is_empty()) {
-                let address = match port.host_ip.expose() {
-                    "" | "0.0.0.0" | "::" => String::new(),
-                    address => format!("{address}:"),
-                };
-                claim(
-                    "host port",
-                    format!("{address}{}/{}", port.published.shown(), port.protocol.shown()),
-                    by("ports"),
-                );
-            }
-        }
-    }
-    let taken = claims.into_iter().filter(|(_, by)| by.len() > 1);
-    taken
-        .map(|((what, name), by)| {
-            let rule = if what == "host port" { "port-collision" } else { "name-collision" };
-            let message = format!("{what} `{name}` is claimed {} times: {}", by.len(), by.join(", "));
-            Problem::error(rule, Span::default(), &doc::Path::default(), message)
-        })
-        .collect()
 }
 
 /// A part of a spec that only a key makes readable: neither right nor wrong here.
@@ -254,12 +223,13 @@ mod tests {
         let found = profile(root.path()).expect("readable");
         let collisions: Vec<String> =
             rules(&found).into_iter().filter(|rule| rule.contains("collision")).collect();
-        assert_eq!(collisions.len(), 2, "{collisions:?}");
+        assert_eq!(collisions.len(), 3, "{collisions:?}");
         assert!(
             collisions[0].contains("container name `one`") && collisions[0].contains("compose.yaml:4"),
             "{collisions:?}"
         );
         assert!(collisions[1].contains("host port `80/tcp`"), "{collisions:?}");
+        assert!(collisions[2].contains("host port `81/tcp`"), "{collisions:?}");
     }
 
     #[test]

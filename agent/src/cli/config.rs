@@ -1,15 +1,20 @@
 //! `agentctl config`: what does a compose file mean, printed as Docker Compose prints it? No daemon, no Engine.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    io::{self, Read as _},
+    path::{Path, PathBuf},
+};
 
 use clap::{Args, ValueEnum};
 use specs::{
-    LoadRequest, Loaded, Severity, Text,
+    Content, FileKind, LoadRequest, Loaded, MAX_FILE, ReadText, Severity, Text,
     canonical::{self, Secrets},
     disk::Disk,
     hash, load,
     model::Service,
     secrets::Identities,
+    variables::{Variable, table},
 };
 
 use super::{print, problems};
@@ -21,7 +26,7 @@ use crate::{
 /// Loads a compose project and prints it in canonical form.
 #[derive(Debug, Args)]
 pub(super) struct Config {
-    /// A compose file; may be given several times [default: compose.yaml here or above, and its override].
+    /// A compose file, `-` for standard input; may be given several times [default: compose.yaml here or above, and its override].
     #[arg(short, long = "file", value_name = "FILE")]
     files: Vec<PathBuf>,
 
@@ -45,9 +50,9 @@ pub(super) struct Config {
     #[arg(long, value_name = "FILE")]
     age_key: Vec<PathBuf>,
 
-    /// How it is printed.
-    #[arg(long, default_value = "yaml", value_name = "FORMAT")]
-    format: Format,
+    /// How it is printed [default: yaml].
+    #[arg(long, value_name = "FORMAT")]
+    format: Option<Format>,
 
     /// Print what is secret, too.
     #[arg(long)]
@@ -92,6 +97,10 @@ struct Only {
     #[arg(long)]
     profiles: bool,
 
+    /// Only the variables that the files ask for, with their defaults.
+    #[arg(long)]
+    variables: bool,
+
     /// Only the environment that is interpolated from.
     #[arg(long)]
     environment: bool,
@@ -110,7 +119,20 @@ impl Config {
         let identities = identities(&self.age_key)?;
         let disk = Disk;
         let reader = Decrypting::new(&disk, &identities);
-        let loaded = match load(&self.request()?, &reader) {
+        let reader = WithInput { reader: &reader };
+        let request = self.request()?;
+        if self.only.variables {
+            match specs::variables(&request, &reader) {
+                Ok(found) if self.format == Some(Format::Json) => super::print_json(&described(&found))?,
+                Ok(found) => print(&table(&found)),
+                Err(found) => {
+                    problems::talk(&found.list, &found.sources);
+                    return Ok(Exit::NoAnswer);
+                }
+            }
+            return Ok(Exit::Converged);
+        }
+        let loaded = match load(&request, &reader) {
             Ok(loaded) => loaded,
             Err(found) => {
                 problems::talk(&found.list, &found.sources);
@@ -123,9 +145,12 @@ impl Config {
     }
 
     fn request(&self) -> Result<LoadRequest, Failure> {
-        let environment: BTreeMap<String, Text> = std::env::vars_os()
+        let mut environment: BTreeMap<String, Text> = std::env::vars_os()
             .filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?.into())))
             .collect();
+        let folder = std::env::current_dir()?;
+        // As Docker Compose has it, whether a shell has set it or not.
+        environment.entry("PWD".into()).or_insert_with(|| folder.display().to_string().into());
         let mut files = self.files.clone();
         if files.is_empty()
             && let Some(listed) = environment.get("COMPOSE_FILE").filter(|listed| !listed.is_empty())
@@ -134,7 +159,7 @@ impl Config {
             files = listed.expose().split(separator).map(PathBuf::from).collect();
         }
         Ok(LoadRequest {
-            working_directory: std::env::current_dir()?,
+            working_directory: folder,
             files,
             project_directory: self.project_directory.clone(),
             name: self.project_name.clone(),
@@ -175,10 +200,49 @@ impl Config {
             () if only.environment => {
                 lines(environment.iter().map(|(name, value)| format!("{name}={}", shown(value))))
             }
-            () if self.format == Format::Json => format!("{}\n", canonical::json(&project, secrets)),
+            () if self.format == Some(Format::Json) => format!("{}\n", canonical::json(&project, secrets)),
             () => canonical::yaml(&project, secrets),
         })
     }
+}
+
+/// A reader that knows `-` as standard input.
+struct WithInput<'r> {
+    reader: &'r dyn ReadText,
+}
+
+impl ReadText for WithInput<'_> {
+    fn read(&self, path: &Path) -> io::Result<Content> {
+        if path != Path::new("-") {
+            return self.reader.read(path);
+        }
+        let mut bytes = zeroize::Zeroizing::new(Vec::new());
+        io::stdin().take(MAX_FILE + 1).read_to_end(&mut bytes)?;
+        if bytes.len() as u64 > MAX_FILE {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
+        Ok(Content { bytes, secret: false })
+    }
+
+    fn kind(&self, path: &Path) -> FileKind {
+        self.reader.kind(path)
+    }
+
+    fn resolve(&self, path: &Path) -> PathBuf {
+        self.reader.resolve(path)
+    }
+}
+
+/// The variables for a program, with Docker Compose's names.
+fn described(variables: &BTreeMap<String, Variable>) -> serde_json::Value {
+    let one = |(name, variable): (&String, &Variable)| {
+        let fields = serde_json::json!({
+            "Name": name, "DefaultValue": variable.default.shown(),
+            "PresenceValue": variable.alternate.shown(), "Required": variable.required,
+        });
+        (name.clone(), fields)
+    };
+    variables.iter().map(one).collect::<serde_json::Map<_, _>>().into()
 }
 
 /// Keeps the named services and what they depend on.

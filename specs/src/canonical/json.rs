@@ -56,9 +56,9 @@ impl Json {
                     out.push_str(if nth > 0 { "," } else { "" });
                     line(out, depth + 1);
                     if key.contains('$') {
-                        quote(out, &key.replace('$', "$$"))
+                        quote(out, &key.replace('$', "$$"));
                     } else {
-                        quote(out, key)
+                        quote(out, key);
                     }
                     out.push_str(": ");
                     value.write_indented(out, depth + 1, secrets);

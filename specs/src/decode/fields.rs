@@ -265,9 +265,7 @@ impl<'a, 'p> Fields<'a, 'p> {
             Value::Map(map) => {
                 for (host, entry) in map {
                     let good = match &entry.node.value {
-                        Value::Seq(items) => {
-                            items.iter().fold(true, |good, item| add(host, &scalar_text(&item.value)) && good)
-                        }
+                        Value::Seq(items) => items.iter().all(|item| add(host, &scalar_text(&item.value))),
                         scalar => add(host, &scalar_text(scalar)),
                     };
                     if !good {

@@ -54,6 +54,11 @@ impl Loader<'_> {
         Ok((text, file, content.secret))
     }
 
+    /// How many files have been read so far.
+    pub(crate) fn files_read(&self) -> usize {
+        self.inputs.borrow().len()
+    }
+
     /// The YAML documents of a file, which is named at `at`.
     pub(crate) fn documents(&mut self, file: &Path, at: Span) -> Vec<Node> {
         let (text, id, secret) = match self.text(file) {
@@ -122,7 +127,7 @@ impl Loader<'_> {
         let folder =
             project_dir.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         let name = written.unwrap_or_else(|| name::normalize(&folder));
-        if name.is_empty() {
+        if name.is_empty() && self.expands {
             self.error(
                 "project-name",
                 Span::default(),
