@@ -35,6 +35,9 @@ const OVERRIDE_NAMES: [&str; 4] = [
     "docker-compose.override.yaml",
 ];
 
+/// How many services a project may have: what is loaded stays below 100 MB.
+const MAX_SERVICES: usize = 4_000;
+
 /// What to load.
 #[derive(Debug, Clone, Default)]
 pub struct LoadRequest {
@@ -200,6 +203,13 @@ impl Loader<'_> {
         let model = self.merged(documents, &project_dir, &files)?;
         if model.as_map().is_some_and(Map::is_empty) {
             self.error("empty", model.span, "empty compose file");
+            return None;
+        }
+        let services = model.get("services");
+        let count = services.and_then(Node::as_map).map_or(0, Map::len);
+        if count > MAX_SERVICES {
+            let at = services.map_or_else(Span::default, |node| node.span);
+            self.error("services", at, format!("{count} services, expected at most {MAX_SERVICES}"));
             return None;
         }
         Some((name, model))

@@ -200,7 +200,7 @@ const CASES: &[Case] = &[
                 text + &format!("  s{n}: {{image: x, depends_on: [s{}]}}\n", n + 1)
             }))
         },
-        "undefined",
+        "services",
     ),
     (
         "open quote in .env",

@@ -11,23 +11,23 @@ use crate::{
     values::scalar_text,
 };
 
-/// How many ports one service may publish once its ranges are written out: all of one protocol, and some.
-const MAX_PORTS: usize = 70_000;
+/// How many ports one service may publish once its ranges are written out; media servers take some ten thousand.
+const MAX_PORTS: usize = 20_000;
 
 /// Every entry in long form; a range becomes several entries, in the order of their `port/proto` text.
 pub(super) fn canonical(node: &mut Node, path: &Path, problems: &mut Vec<Problem>) {
     let Value::Seq(items) = &mut node.value else { return };
     let mut ports = Vec::with_capacity(items.len());
     for (nth, item) in std::mem::take(items).into_iter().enumerate() {
-        if ports.len() > MAX_PORTS {
-            let message = format!("more than {MAX_PORTS} ports");
-            problems.push(Problem::error("port", item.span, path, message));
-            break;
-        }
         match &item.value {
             Value::Str(_) | Value::Int(_) | Value::BigInt(_) | Value::Float(_) => {
                 let written = scalar_text(&item.value);
                 match parse(&written) {
+                    Ok(found) if ports.len() + found.len() > MAX_PORTS => {
+                        let message = format!("more than {MAX_PORTS} ports");
+                        problems.push(Problem::error("port", item.span, path, message));
+                        break;
+                    }
                     Ok(found) => ports.extend(found.into_iter().map(|port| port.into_node(item.span))),
                     Err(message) => {
                         problems.push(Problem::error("port", item.span, &path.index(nth), message).hint(
