@@ -198,6 +198,7 @@ impl World {
         self.observed.containers.push(new);
     }
 
+    #[expect(clippy::too_many_lines, reason = "one arm an act")]
     fn act(&mut self, step: &Step, made: &mut BTreeMap<StepId, String>) -> Outcome {
         assert!(!step.cause.is_empty(), "every step has a cause: {step:?}");
         self.done.push(step.act.to_string());
