@@ -60,11 +60,9 @@ pub(super) fn decide(draft: &mut Draft<'_>, service: &DesiredService) {
     let highest = judged.last().map_or(0, |(_, slot)| slot.number);
     for (judgement, slot) in &judged {
         let begun = slot.predecessor.is_some() || slot.successor.is_some();
+        place(draft, service, slot, judgement.as_ref(), &gone);
         if begun || judgement.as_ref().is_some_and(Judgement::must_recreate) {
-            place(draft, service, slot, judgement.as_ref(), &gone);
             *draft.renewing.entry(service.name.clone()).or_default() += 1;
-        } else {
-            place(draft, service, slot, judgement.as_ref(), &gone);
         }
     }
     let missing = service.replicas.saturating_sub(u32::try_from(judged.len()).unwrap_or(u32::MAX));

@@ -283,8 +283,8 @@ impl Emitter {
         }
     }
 
-    fn comment(&mut self, text: &str) {
-        let mut after_break = false;
+    /// Writes text, each of its lines indented; gives whether it ended in a break.
+    fn lines(&mut self, text: &str, mut after_break: bool) -> bool {
         for char in text.chars() {
             if is_break(char) {
                 self.write_break(char);
@@ -298,7 +298,11 @@ impl Emitter {
                 after_break = false;
             }
         }
-        if !after_break {
+        after_break
+    }
+
+    fn comment(&mut self, text: &str) {
+        if !self.lines(text, false) {
             self.put_break();
         }
         self.whitespace = true;

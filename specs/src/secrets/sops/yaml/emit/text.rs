@@ -125,19 +125,6 @@ impl Emitter {
             self.write_line_comment();
         }
         self.whitespace = true;
-        let mut after_break = true;
-        for char in text.chars() {
-            if is_break(char) {
-                self.write_break(char);
-                after_break = true;
-            } else {
-                if after_break {
-                    self.write_indent();
-                }
-                self.put(char);
-                self.indention = false;
-                after_break = false;
-            }
-        }
+        self.lines(text, true);
     }
 }
