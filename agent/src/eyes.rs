@@ -24,7 +24,7 @@ use crate::clock;
 pub struct Eyes {
     address: Result<Address, String>,
     engine: RefCell<Option<Engine>>,
-    last: Mutex<Option<Snapshot>>,
+    last: Mutex<Option<Looked>>,
     cache: RefCell<Cache>,
     /// When everything was last forgotten; `None` while no events are heard.
     listening: Cell<Option<Instant>>,
@@ -44,10 +44,17 @@ pub enum About {
     Nobody,
 }
 
+/// The last look, and when it began. One that failed is an answer, too: whoever asked before it began need not wait
+/// for an Engine that hangs once more.
+#[derive(Debug)]
+struct Looked {
+    taken: Instant,
+    seen: Result<Snapshot, String>,
+}
+
 /// One snapshot, and what it was to hold.
 #[derive(Debug)]
 struct Snapshot {
-    taken: Instant,
     observed: Rc<Observed>,
     images: BTreeSet<String>,
 }
@@ -104,32 +111,39 @@ impl Eyes {
         images: BTreeSet<String>,
     ) -> Result<(Engine, Rc<Observed>), String> {
         let mut last = self.last.lock().await;
+        let looked = match last.take().filter(|known| known.taken >= asked) {
+            Some(known) => known,
+            None => Looked { taken: Instant::now(), seen: self.look_afresh(images.clone()).await },
+        };
+        let snapshot = last.insert(looked).seen.as_mut().map_err(|error| error.clone())?;
+        let engine = self.connected().await?;
+        match see_images(&engine, snapshot, images, &self.cache).await {
+            Ok(observed) => Ok((engine, observed)),
+            Err(error) => {
+                *last = None;
+                Err(self.failed(&error))
+            }
+        }
+    }
+
+    async fn look_afresh(&self, images: BTreeSet<String>) -> Result<Snapshot, String> {
         match self.listening.get() {
             Some(since) if since.elapsed() < FRESH => {}
             since => self.listen(since.is_some()),
         }
         let engine = self.connected().await?;
-        let answer = match last.as_mut() {
-            Some(known) if known.taken >= asked => see_images(&engine, known, images, &self.cache).await,
-            _ => {
-                let taken = Instant::now();
-                engine.observe(&Interest { images: images.clone() }, &self.cache, clock::now()).await.map(
-                    |observed| {
-                        let observed = Rc::new(observed);
-                        *last = Some(Snapshot { taken, observed: Rc::clone(&observed), images });
-                        observed
-                    },
-                )
-            }
-        };
-        answer.map(|observed| (engine, observed)).map_err(|error| {
-            *last = None;
-            if error.is_unreachable() {
-                // The next one that answers may be another version.
-                self.engine.replace(None);
-            }
-            error.story()
-        })
+        let interest = Interest { images };
+        let answer = engine.observe(&interest, &self.cache, clock::now()).await;
+        let observed = answer.map_err(|error| self.failed(&error))?;
+        Ok(Snapshot { observed: Rc::new(observed), images: interest.images })
+    }
+
+    fn failed(&self, error: &EngineError) -> String {
+        if error.is_unreachable() {
+            // The next one that answers may be another version.
+            self.engine.replace(None);
+        }
+        error.story()
     }
 
     /// A plan was done: nothing of the last snapshot counts any more, and what it worked on is looked at again.

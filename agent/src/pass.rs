@@ -14,8 +14,9 @@ use plan::{
     container::from_service::image_of,
     decide::{decide, gone_stacks, owned_stacks},
     desire::{Wish, desire},
-    desired::RequiredMount,
+    desired::{Desired, RequiredMount},
     ids::{Generation, ProjectName, StackName},
+    memory::StackMemory,
     observed::Observed,
     status::{Phase, StackStatus, Transition, TransitionEvent},
     step::{Outcome, Plan},
@@ -52,18 +53,34 @@ const AWAY: Duration = Duration::from_secs(5);
 /// How long reading a spec may take: a file may be on a mount that does not answer.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// What was decided about a stack, and on what.
+#[derive(Debug)]
+pub(crate) struct Decided {
+    /// What it wants.
+    pub(crate) desired: Desired,
+    /// What was remembered of it.
+    pub(crate) memory: StackMemory,
+    /// What is to be done.
+    pub(crate) plan: Plan,
+}
+
 impl Rounds for Agent {
     async fn pass(&self, due: Due) -> Option<Duration> {
         let stack = due.stack;
         let wake = match self.folder_of(&stack) {
             None => self.take_down(&stack, due.asked).await,
-            Some((generation, folder)) => match self.want(&stack, generation.clone(), folder).await {
-                Err(reason) => self.fail(&stack, generation, &reason, Vec::new()),
-                Ok(want) => match &want.project {
-                    Err(reason) => self.fail(&stack, generation, reason, want.notes.clone()),
-                    Ok(project) => self.reconcile(&stack, due.asked, &want, Arc::clone(project)).await,
-                },
-            },
+            Some((generation, folder)) => {
+                // The Engine is asked while files are read; what it says is looked at below.
+                let reading = self.want(&stack, generation.clone(), folder);
+                let (want, _) = tokio::join!(reading, self.eyes.look(due.asked, BTreeSet::new()));
+                match want {
+                    Err(reason) => self.fail(&stack, generation, &reason, Vec::new()),
+                    Ok(want) => match &want.project {
+                        Err(reason) => self.fail(&stack, generation, reason, want.notes.clone()),
+                        Ok(project) => self.reconcile(&stack, due.asked, &want, Arc::clone(project)).await,
+                    },
+                }
+            }
         };
         self.note_guard();
         wake
@@ -129,18 +146,7 @@ impl Agent {
                 return Some(AWAY);
             }
         };
-        let mut inputs = want.inputs.clone();
-        inputs.mounts = mounts(&project);
-        let desired = desire(Wish {
-            stack: stack.clone(),
-            host: self.host.clone(),
-            generation: want.generation.clone(),
-            project,
-            inputs,
-            places: want.places.clone(),
-        });
-        let memory = self.memory.borrow().memory.stacks.get(stack).cloned().unwrap_or_default();
-        let plan = decide(&desired, &observed, &memory, clock::now());
+        let Decided { desired, memory, plan } = self.decided(stack, want, project, &observed);
         let outcomes = self.perform(&engine, &plan).await;
         let (status, remembered, said) =
             account(&desired, &observed, &memory, (&plan, &outcomes), clock::now());
@@ -152,6 +158,29 @@ impl Agent {
         let wake = wake(&plan, &outcomes, &status);
         self.conclude(StackStatus { notes: want.notes.clone(), ..status });
         wake
+    }
+
+    /// What a stack wants of what was observed, what is remembered of it, and what is to be done.
+    pub(crate) fn decided(
+        &self,
+        stack: &StackName,
+        want: &Want,
+        project: Arc<Project>,
+        observed: &Observed,
+    ) -> Decided {
+        let mut inputs = want.inputs.clone();
+        inputs.mounts = mounts(&project);
+        let desired = desire(Wish {
+            stack: stack.clone(),
+            host: self.host.clone(),
+            generation: want.generation.clone(),
+            project,
+            inputs,
+            places: want.places.clone(),
+        });
+        let memory = self.memory.borrow().memory.stacks.get(stack).cloned().unwrap_or_default();
+        let plan = decide(&desired, observed, &memory, clock::now());
+        Decided { desired, memory, plan }
     }
 
     /// A stack that has left the profile: bring down what is ours of it, unless something holds that back.
@@ -322,7 +351,7 @@ fn wake(plan: &Plan, outcomes: &Outcomes, status: &StackStatus) -> Option<Durati
 }
 
 /// The mounts that the stack requires, as the kernel has them now.
-pub(crate) fn mounts(project: &Project) -> Vec<RequiredMount> {
+fn mounts(project: &Project) -> Vec<RequiredMount> {
     let required = &project.settings.requires_mounts;
     if required.is_empty() {
         return Vec::new();

@@ -4,8 +4,7 @@ use std::{collections::BTreeSet, path::Path, sync::Arc};
 
 use plan::{
     container::from_service::image_of,
-    decide::{decide, gone_stacks, owned_stacks},
-    desire::{Wish, desire},
+    decide::{gone_stacks, owned_stacks},
     ids::StackName,
     observed::Observed,
     preview::{Preview, StackPreview},
@@ -13,7 +12,6 @@ use plan::{
 use tokio::{task::spawn_blocking, time::Instant};
 
 use crate::{
-    clock,
     daemon::Agent,
     declared::Declared,
     gather::{Source, Want, gather},
@@ -44,7 +42,7 @@ impl Agent {
             .collect();
         let (_, observed) = self.eyes.look(Instant::now(), images).await?;
         let mut stacks: Vec<StackPreview> =
-            wants.into_iter().map(|(name, want)| self.preview_of(name, want, &observed)).collect();
+            wants.into_iter().map(|(name, want)| self.preview_of(name, &want, &observed)).collect();
         let gone = owned_stacks(&observed, &self.host).into_iter().filter(|name| {
             !declared.stacks.contains_key(name) && stack.is_none_or(|stack| stack == name.as_str())
         });
@@ -58,22 +56,12 @@ impl Agent {
         }
     }
 
-    fn preview_of(&self, stack: StackName, want: Want, observed: &Observed) -> StackPreview {
+    fn preview_of(&self, stack: StackName, want: &Want, observed: &Observed) -> StackPreview {
         let project = match &want.project {
             Ok(project) => Arc::clone(project),
             Err(error) => return StackPreview::failed(stack, error.clone()),
         };
-        let mut inputs = want.inputs;
-        inputs.mounts = crate::pass::mounts(&project);
-        let memory = self.memory.borrow().memory.stacks.get(&stack).cloned().unwrap_or_default();
-        let desired = desire(Wish {
-            stack: stack.clone(),
-            host: self.host.clone(),
-            generation: want.generation,
-            project,
-            inputs,
-            places: want.places,
-        });
-        StackPreview::of(stack, &decide(&desired, observed, &memory, clock::now()))
+        let decided = self.decided(&stack, want, project, observed);
+        StackPreview::of(stack, &decided.plan)
     }
 }

@@ -206,7 +206,11 @@ fn words(panic: &(dyn std::any::Any + Send)) -> String {
 mod tests {
     use std::cell::{Cell, RefCell};
 
-    use tokio::{sync::mpsc, task::LocalSet, time::sleep};
+    use tokio::{
+        sync::{Notify, mpsc},
+        task::LocalSet,
+        time::{sleep, timeout},
+    };
 
     use super::*;
 
@@ -214,21 +218,39 @@ mod tests {
     struct Fake {
         passes: RefCell<Vec<String>>,
         failed: RefCell<Vec<String>>,
-        running: Cell<u32>,
+        running: Cell<bool>,
         flying: Cell<u32>,
         beats: Cell<u32>,
         ready: Cell<u32>,
+        /// A pass of `slow` ends when it is told to.
+        end: Notify,
+    }
+
+    impl Fake {
+        fn passes_of(&self, stack: &str) -> usize {
+            self.passes.borrow().iter().filter(|name| *name == stack).count()
+        }
+
+        /// Waits for as long as a slow machine may take.
+        async fn until(&self, holds: impl Fn(&Self) -> bool) {
+            let waiting = async {
+                while !holds(self) {
+                    sleep(Duration::from_millis(1)).await;
+                }
+            };
+            timeout(Duration::from_secs(60), waiting).await.expect("it comes to hold");
+        }
     }
 
     impl Rounds for Fake {
         async fn pass(&self, due: Due) -> Option<Duration> {
-            assert_eq!(self.running.replace(1) & u32::from(due.stack.as_str() == "slow"), 0);
             self.passes.borrow_mut().push(due.stack.to_string());
             assert!(due.stack.as_str() != "bad", "it broke");
             if due.stack.as_str() == "slow" {
-                sleep(Duration::from_millis(30)).await;
+                assert!(!self.running.replace(true), "two passes of one stack");
+                self.end.notified().await;
+                self.running.set(false);
             }
-            self.running.set(0);
             self.flying.set(self.flying.get().saturating_sub(1));
             None
         }
@@ -286,25 +308,28 @@ mod tests {
         let (_send, triggers) = mpsc::unbounded_channel();
         let pace = pace(Some(Duration::from_secs(20)));
         LocalSet::new().run_until(run(Rc::clone(&fake), pace, triggers)).await;
-        assert_eq!(fake.passes.borrow().iter().filter(|name| *name == "web").count(), 3);
+        assert_eq!(fake.passes_of("web"), 3);
     }
 
     #[tokio::test]
     async fn the_loop_itself_says_that_it_is_alive_and_when_a_reload_was_taken_in() {
         let fake = Rc::new(Fake::default());
         let (send, triggers) = mpsc::unbounded_channel();
-        let pace = Pace { alive: Some(Duration::from_millis(20)), ..pace(None) };
+        let every = Duration::from_millis(20);
+        let pace = Pace { alive: Some(every), ..pace(None) };
         LocalSet::new()
             .run_until(async {
+                let began = Instant::now();
                 let run = tokio::task::spawn_local(run(Rc::clone(&fake), pace, triggers));
-                sleep(Duration::from_millis(130)).await;
+                fake.until(|fake| fake.beats.get() >= 4).await;
                 send.send(Trigger::Reload).expect("the loop listens");
-                sleep(Duration::from_millis(30)).await;
+                fake.until(|fake| fake.ready.get() == 2).await;
                 send.send(Trigger::Stop).expect("the loop listens");
                 run.await.expect("it ends");
+                let most = began.elapsed().as_millis() / every.as_millis() + 1;
+                assert!(u128::from(fake.beats.get()) <= most, "no more often than it was told to");
             })
             .await;
-        assert!((4..=8).contains(&fake.beats.get()), "{} beats", fake.beats.get());
         assert_eq!(fake.ready.get(), 2, "once at the start, once for the reload");
     }
 
@@ -316,15 +341,21 @@ mod tests {
             .run_until(async {
                 let run = tokio::task::spawn_local(run(Rc::clone(&fake), pace(None), triggers));
                 send.send(Trigger::StackNow("slow".into())).expect("the loop listens");
-                sleep(Duration::from_millis(15)).await;
+                fake.until(|fake| fake.passes_of("slow") == 1).await;
                 for _ in 0..10 {
                     send.send(Trigger::Project("slow".into())).expect("the loop listens");
                 }
-                sleep(Duration::from_millis(250)).await;
+                // What is sent in order is taken in order: the ten have been when this one has been.
+                send.send(Trigger::Reload).expect("the loop listens");
+                fake.until(|fake| fake.ready.get() == 2).await;
+                fake.end.notify_one();
+                fake.until(|fake| fake.passes_of("slow") == 2).await;
+                fake.end.notify_one();
+                sleep(crate::scheduler::DEBOUNCE * 2).await;
                 send.send(Trigger::Stop).expect("the loop listens");
                 run.await.expect("it ends");
             })
             .await;
-        assert_eq!(fake.passes.borrow().iter().filter(|name| *name == "slow").count(), 2);
+        assert_eq!(fake.passes_of("slow"), 2);
     }
 }

@@ -93,23 +93,23 @@ impl Engine {
     /// # Errors
     /// It does not answer, or speaks no version in common.
     pub async fn connect(address: &Address) -> Result<Self, EngineError> {
+        let failed = |source| EngineError::new("asking what it is", source);
         let open = Wire::new(address.clone(), "");
-        // Neither answer depends on the version that is spoken.
-        let (version, info) = tokio::try_join!(open.get("/version"), open.get("/info"))
-            .map_err(|source| EngineError::new("asking what it is", source))?;
-        let newest = api(&version["ApiVersion"]).unwrap_or(OLDEST);
-        let oldest = api(&version["MinAPIVersion"]).unwrap_or((1, 0));
-        let agreed = newest.min(NEWEST);
-        if agreed < oldest || agreed < OLDEST {
+        let said = open.ping().await.map_err(failed)?;
+        let newest = said.get("api-version").and_then(|version| api(version.to_str().ok()?));
+        let agreed = newest.unwrap_or(OLDEST).min(NEWEST);
+        if agreed < OLDEST {
             let message = format!(
-                "it speaks API {}.{} to {}.{}, this agent {}.{} to {}.{}",
-                oldest.0, oldest.1, newest.0, newest.1, OLDEST.0, OLDEST.1, NEWEST.0, NEWEST.1
+                "it speaks API {}.{} at most, this agent {}.{} to {}.{}",
+                agreed.0, agreed.1, OLDEST.0, OLDEST.1, NEWEST.0, NEWEST.1
             );
-            let source = WireError::Refused { status: 400, message };
-            return Err(EngineError { act: "agreeing on a version".into(), retry: Retry::Later, source });
+            return Err(failed(WireError::Refused { status: 400, message }));
         }
+        // One that has gone on to newer versions only says so itself.
         let wire = Wire::new(address.clone(), format!("v{}.{}", agreed.0, agreed.1));
-        Ok(Self { facts: facts(&version, &info, agreed), wire, api: agreed })
+        let info = wire.get("/info").await.map_err(failed)?;
+        let podman = said.contains_key("libpod-api-version");
+        Ok(Self { facts: facts(&info, agreed, podman), wire, api: agreed })
     }
 
     /// Nothing is about to be asked.
@@ -438,12 +438,12 @@ fn archive(file: &CopiedFile) -> std::io::Result<Bytes> {
     Ok(Bytes::from(archive.into_inner()?))
 }
 
-fn api(value: &Value) -> Option<Api> {
-    let (major, minor) = value.as_str()?.split_once('.')?;
+fn api(version: &str) -> Option<Api> {
+    let (major, minor) = version.split_once('.')?;
     Some((major.parse().ok()?, minor.parse().ok()?))
 }
 
-fn facts(version: &Value, info: &Value, api: Api) -> EngineFacts {
+fn facts(info: &Value, api: Api, podman: bool) -> EngineFacts {
     let string = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let unsupported = [
         (Limit::Memory, "MemoryLimit"),
@@ -454,9 +454,8 @@ fn facts(version: &Value, info: &Value, api: Api) -> EngineFacts {
         (Limit::Pids, "PidsLimit"),
         (Limit::OomKillDisable, "OomKillDisable"),
     ];
-    let podman = list(&version["Components"]).any(|part| string(&part["Name"]).contains("Podman"));
     EngineFacts {
-        version: string(&version["Version"]),
+        version: string(&info["ServerVersion"]),
         api,
         podman,
         cgroup_version: if info["CgroupVersion"] == "2" { 2 } else { 1 },

@@ -12,7 +12,7 @@ use std::{
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
-use hyper::{Method, Request, StatusCode, client::conn::http1::SendRequest, header};
+use hyper::{HeaderMap, Method, Request, StatusCode, client::conn::http1::SendRequest, header};
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use tokio::net::{TcpStream, UnixStream};
@@ -103,6 +103,13 @@ pub enum Payload {
     Tar(Bytes),
 }
 
+/// What came back.
+struct Answer {
+    status: StatusCode,
+    headers: HeaderMap,
+    body: Bytes,
+}
+
 /// A connection that is ready for another request.
 type Idle = SendRequest<Full<Bytes>>;
 
@@ -142,6 +149,15 @@ impl Wire {
         self.call(Method::GET, path, Payload::Nothing, READ_DEADLINE).await
     }
 
+    /// What the Engine says of itself beside an answer without a body: its API version, and what it is.
+    ///
+    /// # Errors
+    /// See [`WireError`].
+    pub async fn ping(&self) -> Result<HeaderMap, WireError> {
+        let answer = self.timely(Method::GET, "/_ping", Payload::Nothing, READ_DEADLINE).await?;
+        answer.read().map(|(headers, _)| headers)
+    }
+
     /// Sends one request; an empty answer is null.
     ///
     /// # Errors
@@ -153,12 +169,23 @@ impl Wire {
         payload: Payload,
         deadline: Duration,
     ) -> Result<Value, WireError> {
+        let answer = self.timely(method, path, payload, deadline).await?;
+        answer.read().map(|(_, value)| value)
+    }
+
+    async fn timely(
+        &self,
+        method: Method,
+        path: &str,
+        payload: Payload,
+        deadline: Duration,
+    ) -> Result<Answer, WireError> {
         tokio::time::timeout(deadline, self.exchange(method, path, payload))
             .await
             .unwrap_or(Err(WireError::TimedOut(deadline)))
     }
 
-    async fn exchange(&self, method: Method, path: &str, payload: Payload) -> Result<Value, WireError> {
+    async fn exchange(&self, method: Method, path: &str, payload: Payload) -> Result<Answer, WireError> {
         let question = method == Method::GET;
         let kept = question.then(|| self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop()).flatten();
         let answer = match kept {
@@ -167,7 +194,7 @@ impl Wire {
             }
             None => None,
         };
-        let (sender, (status, body)) = match answer {
+        let (sender, answer) = match answer {
             Some(answer) => answer,
             // The Engine may have closed it meanwhile: a question is asked again.
             None => {
@@ -182,14 +209,7 @@ impl Wire {
                 idle.push(sender);
             }
         }
-        let value = serde_json::from_slice(&body).unwrap_or(Value::Null);
-        if status.is_success() || status == StatusCode::NOT_MODIFIED {
-            return Ok(value);
-        }
-        let words = value["message"]
-            .as_str()
-            .map_or_else(|| String::from_utf8_lossy(&body).into_owned(), str::to_owned);
-        Err(WireError::Refused { status: status.as_u16(), message: words.trim().to_owned() })
+        Ok(answer)
     }
 
     fn unreachable(&self, source: std::io::Error) -> WireError {
@@ -215,7 +235,7 @@ impl Wire {
         method: &Method,
         path: &str,
         payload: &Payload,
-    ) -> Result<(StatusCode, Bytes), WireError> {
+    ) -> Result<Answer, WireError> {
         let (kind, bytes) = match payload {
             Payload::Nothing => ("application/json", Bytes::new()),
             Payload::Json(value) => ("application/json", Bytes::from(value.to_string())),
@@ -232,9 +252,23 @@ impl Wire {
             .map_err(|e| broken(&e))?;
         sender.ready().await.map_err(|e| broken(&e))?;
         let response = sender.send_request(request).await.map_err(|e| broken(&e))?;
-        let status = response.status();
-        let body = Limited::new(response.into_body(), MAX_ANSWER).collect().await.map_err(|e| broken(&*e))?;
-        Ok((status, body.to_bytes()))
+        let (head, body) = response.into_parts();
+        let body = Limited::new(body, MAX_ANSWER).collect().await.map_err(|e| broken(&*e))?;
+        Ok(Answer { status: head.status, headers: head.headers, body: body.to_bytes() })
+    }
+}
+
+impl Answer {
+    /// A good answer's headers and JSON, or the Engine's words.
+    fn read(self) -> Result<(HeaderMap, Value), WireError> {
+        let value = serde_json::from_slice(&self.body).unwrap_or(Value::Null);
+        if self.status.is_success() || self.status == StatusCode::NOT_MODIFIED {
+            return Ok((self.headers, value));
+        }
+        let words = value["message"]
+            .as_str()
+            .map_or_else(|| String::from_utf8_lossy(&self.body).into_owned(), str::to_owned);
+        Err(WireError::Refused { status: self.status.as_u16(), message: words.trim().to_owned() })
     }
 }
 
