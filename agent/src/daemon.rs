@@ -5,6 +5,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     path::PathBuf,
     rc::Rc,
+    sync::Arc,
 };
 
 use plan::{
@@ -18,8 +19,8 @@ use systemd::{gc_roots::Roots, notify};
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::{
-    clock, declared::Declared, eyes::Eyes, gather::Want, history::History, memory::MemoryFile,
-    options::Options, report::Voice, store::Store, tidy::Readings, triggers::Trigger,
+    archives::Archives, clock, declared::Declared, eyes::Eyes, gather::Want, history::History,
+    memory::MemoryFile, options::Options, report::Voice, store::Store, tidy::Readings, triggers::Trigger,
 };
 
 /// Everything that the daemon's tasks share. They all run on one thread; nothing is borrowed across a wait.
@@ -42,6 +43,8 @@ pub struct Agent {
     pub owned: RefCell<BTreeMap<StackName, ProjectName>>,
     /// The Engine, as seen by every pass.
     pub eyes: Eyes,
+    /// What is known of image archives.
+    pub archives: Arc<Archives>,
     /// How many specs are being read.
     pub readings: Readings,
     /// An operator has confirmed that the profile means to declare no stack.
@@ -84,6 +87,7 @@ impl Agent {
             declared: RefCell::default(),
             wants: RefCell::default(),
             owned: RefCell::default(),
+            archives: Arc::default(),
             readings: Readings::default(),
             empty_confirmed: Cell::new(false),
             rooted: RefCell::default(),

@@ -21,6 +21,7 @@ use systemd::{
 };
 
 use crate::{
+    archives::Archives,
     decrypt::{Decrypting, Seen, unchanged},
     identities::{self, Found},
     inputs::Look,
@@ -79,6 +80,8 @@ pub struct Source {
     pub medium: Medium,
     /// Where the digest key is.
     pub state_dir: PathBuf,
+    /// What is known of image archives.
+    pub archives: Arc<Archives>,
     /// Nothing is written: plaintext files get their places, and not their content.
     pub preview: bool,
 }
@@ -106,6 +109,7 @@ pub fn gather(source: Source) -> Want {
             match look(&source, &reader, &loaded.project) {
                 Ok(found) => {
                     inputs = found;
+                    inputs.archives = source.archives.of(&loaded.project, &reader);
                     (Ok(Arc::new(loaded.project)), notes)
                 }
                 Err(found) => (Err(found.into_iter().chain(troubles).collect::<Vec<_>>().join("; ")), notes),
@@ -193,6 +197,7 @@ mod tests {
             runtime_dir: folder.join("run"),
             medium: Medium::Any,
             state_dir: folder.to_owned(),
+            archives: Arc::default(),
             preview: false,
         }
     }

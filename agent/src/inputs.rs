@@ -285,6 +285,7 @@ mod tests {
             runtime_dir: folder.path().to_owned(),
             medium: Medium::Any,
             state_dir: folder.path().to_owned(),
+            archives: std::sync::Arc::default(),
             preview: false,
         };
         let want = gather(source);
@@ -396,6 +397,7 @@ mod tests {
                 runtime_dir: want.folder.clone(),
                 medium: Medium::Any,
                 state_dir: want.folder.clone(),
+                archives: std::sync::Arc::default(),
                 preview: false,
             });
             let new = again.inputs.all_placed().next().expect("placed");

@@ -11,6 +11,7 @@
 //! **Not here:** what a spec means (`specs`), what is to be done (`plan`), how it is done (`docker`), what the host has
 //! (`systemd`).
 
+pub mod archives;
 pub mod cli;
 pub mod clock;
 pub mod control;

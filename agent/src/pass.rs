@@ -323,6 +323,7 @@ impl Agent {
             runtime_dir: self.options.runtime_dir.clone(),
             medium: Medium::Memory,
             state_dir: self.options.state_dir.clone(),
+            archives: Arc::clone(&self.archives),
             preview: false,
         }
     }

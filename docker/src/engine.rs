@@ -79,7 +79,7 @@ pub struct Interest {
 /// A connection to an Engine, its version agreed on.
 #[derive(Debug, Clone)]
 pub struct Engine {
-    wire: Wire,
+    pub(crate) wire: Wire,
     api: Api,
     facts: EngineFacts,
 }
@@ -286,9 +286,9 @@ impl Engine {
             Act::RemoveNetwork { id, .. } => self.delete(format!("/networks/{id}"), deadline).await?,
             Act::RemoveImage { id } => self.delete(format!("/images/{id}"), deadline).await?,
             Act::RunHook { container, hook } => return self.hook(&id(container)?, hook, deadline).await,
-            Act::BuildImage { .. } | Act::LoadImage { .. } => {
-                let message =
-                    "this agent does not build or load images yet: put the image on the Engine".into();
+            Act::LoadImage { archive, reference } => return self.load(archive, reference, deadline).await,
+            Act::BuildImage { .. } => {
+                let message = "this agent does not build images yet: put the image on the Engine".into();
                 return Err(WireError::Refused { status: 501, message });
             }
         };
@@ -346,14 +346,10 @@ impl Engine {
         let path = format!("/images/create?fromImage={}{platform}", query(&reference));
         self.wire.call(Method::POST, &path, Payload::Nothing, deadline).await?;
         // The answer is a stream of lines that may end in an error with a good status: look whether the image is there.
-        match self.wire.get(&format!("/images/{reference}/json")).await {
-            Ok(_) => Ok(None),
-            Err(error) if error.status() == Some(404) => Err(WireError::Refused {
-                status: 500,
-                message: format!("pulling {reference} did not bring it"),
-            }),
-            Err(error) => Err(error),
-        }
+        self.image_id(&reference).await?.map(Some).ok_or_else(|| WireError::Refused {
+            status: 500,
+            message: format!("pulling {reference} did not bring it"),
+        })
     }
 
     async fn hook(

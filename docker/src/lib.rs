@@ -15,6 +15,7 @@ pub mod decode;
 pub mod encode;
 pub mod engine;
 pub mod events;
+pub mod images;
 pub mod perform;
 pub mod wire;
 

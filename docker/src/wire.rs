@@ -11,11 +11,18 @@ use std::{
 };
 
 use bytes::Bytes;
-use http_body_util::{BodyExt, Full, Limited};
-use hyper::{HeaderMap, Method, Request, StatusCode, client::conn::http1::SendRequest, header};
+use futures_util::TryStreamExt as _;
+use http_body_util::{BodyExt, Full, Limited, StreamBody, combinators::UnsyncBoxBody};
+use hyper::{
+    HeaderMap, Method, Request, Response, StatusCode,
+    body::{Frame, Incoming},
+    client::conn::http1::SendRequest,
+    header,
+};
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use tokio::net::{TcpStream, UnixStream};
+use tokio_util::io::ReaderStream;
 
 /// The largest answer that is read, in bytes.
 const MAX_ANSWER: usize = 64 << 20;
@@ -45,6 +52,17 @@ pub enum WireError {
     /// The deadline passed.
     #[error("no answer within {} s", .0.as_secs())]
     TimedOut(Duration),
+    /// It began to answer and went silent.
+    #[error("the Engine has said nothing for {} s", .0.as_secs())]
+    Stalled(Duration),
+    /// A file that is to be sent cannot be read.
+    #[error("cannot read {}: {source}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// The system's words.
+        source: std::io::Error,
+    },
     /// The connection broke.
     #[error("the connection to the Engine broke: {0}")]
     Broken(String),
@@ -92,7 +110,7 @@ impl std::fmt::Display for Address {
     }
 }
 
-/// Something to send: JSON, or a tar archive.
+/// Something to send: JSON, or a tar archive from memory or from a file.
 #[derive(Debug, Clone)]
 pub enum Payload {
     /// No body.
@@ -101,6 +119,29 @@ pub enum Payload {
     Json(Value),
     /// A tar archive.
     Tar(Bytes),
+    /// A tar archive in a file: it is sent while it is read.
+    File(PathBuf),
+}
+
+/// What is sent.
+type Body = UnsyncBoxBody<Bytes, std::io::Error>;
+
+impl Payload {
+    /// The type of the content, and the content.
+    async fn body(&self) -> Result<(&'static str, Body), WireError> {
+        let whole = |bytes: Bytes| Full::new(bytes).map_err(|never| match never {}).boxed_unsync();
+        Ok(match self {
+            Self::Nothing => ("application/json", whole(Bytes::new())),
+            Self::Json(value) => ("application/json", whole(Bytes::from(value.to_string()))),
+            Self::Tar(bytes) => ("application/x-tar", whole(bytes.clone())),
+            Self::File(path) => {
+                let opened = tokio::fs::File::open(path).await;
+                let file = opened.map_err(|source| WireError::File { path: path.clone(), source })?;
+                let stream = ReaderStream::with_capacity(file, 1 << 16).map_ok(Frame::data);
+                ("application/x-tar", StreamBody::new(stream).boxed_unsync())
+            }
+        })
+    }
 }
 
 /// What came back.
@@ -111,7 +152,7 @@ struct Answer {
 }
 
 /// A connection that is ready for another request.
-type Idle = SendRequest<Full<Bytes>>;
+type Idle = SendRequest<Body>;
 
 /// The most connections that are kept for the next questions.
 const MOST_IDLE: usize = 8;
@@ -212,6 +253,27 @@ impl Wire {
         Ok(answer)
     }
 
+    /// Sends one request on a connection of its own, with further headers, and gives the answer to be read as it comes.
+    /// The caller sets the deadline.
+    ///
+    /// # Errors
+    /// See [`WireError`].
+    pub async fn open(
+        &self,
+        method: Method,
+        path: &str,
+        payload: Payload,
+        headers: &[(&str, &str)],
+    ) -> Result<Incoming, WireError> {
+        let mut sender = self.connect().await?;
+        let answer = self.ask(&mut sender, &method, path, &payload, headers).await?;
+        if answer.status().is_success() {
+            return Ok(answer.into_body());
+        }
+        let answer = Answer::whole(answer).await?;
+        Err(answer.refusal(&serde_json::from_slice(&answer.body).unwrap_or(Value::Null)))
+    }
+
     fn unreachable(&self, source: std::io::Error) -> WireError {
         WireError::Unreachable { address: self.address.to_string(), source }
     }
@@ -236,39 +298,54 @@ impl Wire {
         path: &str,
         payload: &Payload,
     ) -> Result<Answer, WireError> {
-        let (kind, bytes) = match payload {
-            Payload::Nothing => ("application/json", Bytes::new()),
-            Payload::Json(value) => ("application/json", Bytes::from(value.to_string())),
-            Payload::Tar(bytes) => ("application/x-tar", bytes.clone()),
-        };
+        Answer::whole(self.ask(sender, method, path, payload, &[]).await?).await
+    }
+
+    async fn ask(
+        &self,
+        sender: &mut Idle,
+        method: &Method,
+        path: &str,
+        payload: &Payload,
+        headers: &[(&str, &str)],
+    ) -> Result<Response<Incoming>, WireError> {
+        let (kind, body) = payload.body().await?;
         let prefix = if self.version.is_empty() { String::new() } else { format!("/{}", self.version) };
-        let request = Request::builder()
+        let plain = Request::builder()
             .method(method)
             .uri(format!("{prefix}{path}"))
             .header(header::HOST, "docker")
             .header(header::USER_AGENT, concat!("compose-agent/", env!("CARGO_PKG_VERSION")))
-            .header(header::CONTENT_TYPE, kind)
-            .body(Full::new(bytes))
-            .map_err(|e| broken(&e))?;
+            .header(header::CONTENT_TYPE, kind);
+        let request = headers.iter().fold(plain, |request, (name, value)| request.header(*name, *value));
+        let request = request.body(body).map_err(|e| broken(&e))?;
         sender.ready().await.map_err(|e| broken(&e))?;
-        let response = sender.send_request(request).await.map_err(|e| broken(&e))?;
-        let (head, body) = response.into_parts();
-        let body = Limited::new(body, MAX_ANSWER).collect().await.map_err(|e| broken(&*e))?;
-        Ok(Answer { status: head.status, headers: head.headers, body: body.to_bytes() })
+        sender.send_request(request).await.map_err(|e| broken(&e))
     }
 }
 
 impl Answer {
+    /// Reads it to its end.
+    async fn whole(response: Response<Incoming>) -> Result<Self, WireError> {
+        let (head, body) = response.into_parts();
+        let body = Limited::new(body, MAX_ANSWER).collect().await.map_err(|e| broken(&*e))?;
+        Ok(Self { status: head.status, headers: head.headers, body: body.to_bytes() })
+    }
+
     /// A good answer's headers and JSON, or the Engine's words.
     fn read(self) -> Result<(HeaderMap, Value), WireError> {
         let value = serde_json::from_slice(&self.body).unwrap_or(Value::Null);
         if self.status.is_success() || self.status == StatusCode::NOT_MODIFIED {
             return Ok((self.headers, value));
         }
+        Err(self.refusal(&value))
+    }
+
+    fn refusal(&self, value: &Value) -> WireError {
         let words = value["message"]
             .as_str()
             .map_or_else(|| String::from_utf8_lossy(&self.body).into_owned(), str::to_owned);
-        Err(WireError::Refused { status: self.status.as_u16(), message: words.trim().to_owned() })
+        WireError::Refused { status: self.status.as_u16(), message: words.trim().to_owned() }
     }
 }
 

@@ -10,7 +10,7 @@
 //! | `drift` | `correct`, `report` or `ignore`; or `{default, kinds: {KIND: …}, services: {NAME: …}, ignore: [FIELD, …]}` | `correct` |
 //! | `update` | `{keep_old: bool, order: auto\|start-first\|stop-first, monitor: DURATION, rollback: bool}` | `{true, auto, 10s, true}` |
 //! | `on_secret_change` | `recreate`, `restart`, `signal:NAME` or `none`; or a map by service | `recreate` |
-//! | `images` | image archives to load instead of pulling | none |
+//! | `images` | image archives to load instead of pulling, relative to the stack | none |
 //! | `ensure_dirs` | folders to make: `{path, owner, group, mode}` | none |
 //! | `health_deadline` | how long a container may be `starting` before that is reported | `2m` |
 //! | `unset_variables` | `warn` or `error` for `${VAR}` without a value | `warn` |

@@ -8,6 +8,7 @@
 
 pub mod corpus;
 mod engine;
+pub mod image;
 mod profile;
 mod programs;
 pub mod proxy;

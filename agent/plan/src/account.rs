@@ -107,7 +107,10 @@ fn remember_failures(
                 first.get_or_insert_with(|| format!("{}: {error}", step.act));
             }
             Some(Outcome::Done { .. })
-                if matches!(step.act, Act::StartContainer { .. } | Act::PullImage { .. }) =>
+                if matches!(
+                    step.act,
+                    Act::StartContainer { .. } | Act::PullImage { .. } | Act::LoadImage { .. }
+                ) =>
             {
                 memory.backoff.remove(&key);
             }
@@ -130,6 +133,12 @@ fn keep_memos(plan: &Plan, outcomes: &Outcomes, memory: &mut StackMemory) {
             }
             Remember::Delivered { container, key, digest } => {
                 memory.delivered.entry(container.to_string()).or_default().insert(key, digest);
+            }
+            Remember::Brought { brought } => {
+                if let Some(Outcome::Done { made: Some(id) }) = memo.step.and_then(|step| outcomes.get(&step))
+                {
+                    memory.brought.insert(id.clone(), brought);
+                }
             }
             Remember::Pulled { reference, pull } => {
                 memory.pulled.insert(reference, pull);
@@ -172,6 +181,7 @@ fn forget_the_gone(plan: &Plan, observed: &Observed, memory: &mut StackMemory) {
 fn backoff_key(act: &Act, plan: &Plan, observed: &Observed) -> String {
     let service = match act {
         Act::PullImage { reference, .. } | Act::BuildImage { reference, .. } => return reference.clone(),
+        Act::LoadImage { archive, .. } => return archive.display().to_string(),
         Act::CreateContainer(new) => Some(new.replica.service.to_string()),
         other => match other.target() {
             Some(Target::Existing { id, .. }) => {

@@ -3,6 +3,7 @@
 //! Level-triggered: a plan has only steps that can be done at this moment. What has to wait for a health check, a mount or
 //! an image is a finding; the event that ends the wait starts the next pass.
 
+mod archives;
 mod containers;
 mod draft;
 mod images;

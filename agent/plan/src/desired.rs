@@ -10,7 +10,7 @@ use specs::model::{FileReference, Project, Service};
 
 use crate::{
     container::ContainerSpec,
-    ids::{Generation, ProjectName, ServiceName, StackName},
+    ids::{Generation, ImageId, ProjectName, ServiceName, StackName},
     resource::{NetworkSpec, VolumeSpec},
 };
 
@@ -131,6 +131,26 @@ pub struct Inputs {
     pub resolved: BTreeMap<PathBuf, PathBuf>,
     /// Bind sources that are not there.
     pub missing_paths: BTreeSet<PathBuf>,
+    /// The image archives of `x-agent.images`, by the path as declared.
+    pub archives: BTreeMap<PathBuf, Archive>,
+}
+
+/// One image archive.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Archive {
+    /// Where it is, links resolved.
+    pub path: PathBuf,
+    /// What is in it, or why it cannot be used.
+    pub images: Result<Vec<ArchivedImage>, String>,
+}
+
+/// One image of an archive.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ArchivedImage {
+    /// What an Engine may call it: the digest of its configuration, or of its manifest.
+    pub ids: Vec<ImageId>,
+    /// Its names, as written in the archive.
+    pub tags: Vec<String>,
 }
 
 /// One file outside the compose file that a container uses.

@@ -22,6 +22,7 @@ pub mod memory;
 pub mod observed;
 pub mod policy;
 pub mod preview;
+pub mod reference;
 pub mod resource;
 pub mod status;
 pub mod step;

@@ -49,6 +49,8 @@ pub struct StackMemory {
     pub delivered: BTreeMap<String, BTreeMap<String, String>>,
     /// Images that a `pull_policy` made the agent fetch, by reference.
     pub pulled: BTreeMap<String, Pull>,
+    /// Images that the agent itself has brought to the Engine, by id.
+    pub brought: BTreeMap<String, Brought>,
     /// The generation of the last pass.
     pub generation: Option<Generation>,
     /// When each correction was made for this generation, by [`crate::drift::Drift::key`], to see when somebody else
@@ -116,6 +118,17 @@ pub struct Rejection {
 pub struct Pull {
     /// The generation that asked for it.
     pub generation: Generation,
+    /// When.
+    pub at: Time,
+}
+
+/// One image that the agent has brought to the Engine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Brought {
+    /// The reference that it was brought for.
+    pub reference: String,
+    /// What it was made from: the id that its archive tells. The Engine may call it by another one.
+    pub from: Option<String>,
     /// When.
     pub at: Time,
 }

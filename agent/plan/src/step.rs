@@ -62,6 +62,11 @@ pub enum Remember {
         /// The digest of what it was told of.
         digest: String,
     },
+    /// An image came to the Engine; its id is what the step has made.
+    Brought {
+        /// How, and for what.
+        brought: crate::memory::Brought,
+    },
     /// An image was fetched because its `pull_policy` said so.
     Pulled {
         /// The reference.
@@ -130,6 +135,8 @@ pub enum Act {
     LoadImage {
         /// The archive on the host.
         archive: PathBuf,
+        /// The tag that it is loaded for.
+        reference: String,
     },
     /// `POST /networks/create`.
     CreateNetwork {
@@ -447,7 +454,9 @@ impl fmt::Display for Act {
         match self {
             Self::PullImage { reference, .. } => write!(f, "pull image {reference}"),
             Self::BuildImage { reference, .. } => write!(f, "build image {reference}"),
-            Self::LoadImage { archive } => write!(f, "load image archive {}", archive.display()),
+            Self::LoadImage { archive, reference } => {
+                write!(f, "load image {reference} from {}", archive.display())
+            }
             Self::CreateNetwork { spec, .. } => write!(f, "create network {}", spec.name),
             Self::RemoveNetwork { name, .. } => write!(f, "remove network {name}"),
             Self::ConnectNetwork { network, container, .. } => {

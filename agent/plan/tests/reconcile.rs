@@ -1,5 +1,6 @@
 //! Whole reconciliations over an Engine in memory: does every story end well, wherever it is cut short?
 
+mod images;
 mod world;
 
 use plan::{

@@ -3,11 +3,11 @@
 //! Compose Specification, `pull_policy`: `missing` (the default), `if_not_present`, `always`, `never`, `build`, `daily`,
 //! `weekly`, `every_DURATION`. `always` means: once for each generation that declares it.
 
-use super::{draft::Draft, waits::Obstacle};
+use super::{archives, draft::Draft, waits::Obstacle};
 use crate::{
     desired::DesiredService,
     drift::{Drift, DriftKind, Subject},
-    memory::Pull,
+    memory::{Brought, Pull},
     step::{Act, Remember, StepId, Verdict, Wait, WaitKind},
 };
 
@@ -38,8 +38,14 @@ pub(super) fn obstacle(draft: &mut Draft<'_>, service: &DesiredService) -> Optio
     if let Some(step) = draft.images.get(&reference) {
         return Some(Obstacle::Preparing(vec![*step]));
     }
+    if let Some(source) = archives::source(draft, &reference) {
+        return archives::obstacle(draft, &reference, source);
+    }
     if draft.observed.images.contains_key(&reference) {
         return None;
+    }
+    if let Some(obstacle) = archives::unusable(draft, &reference) {
+        return Some(obstacle);
     }
     if service.service.pull_policy == *"never" {
         let what = format!("image {reference} is not on the Engine, and pull_policy is never");
@@ -57,9 +63,14 @@ pub(super) fn obstacle(draft: &mut Draft<'_>, service: &DesiredService) -> Optio
 
 /// Fetches images that are there and whose policy wants them fresh. Nothing waits for it: what is there is used meanwhile.
 pub(super) fn freshen(draft: &mut Draft<'_>) {
+    archives::report(draft);
     let desired = draft.desired;
     for service in desired.services.values().filter(|service| service.replicas > 0) {
         let reference = service.spec.image.expose();
+        if let Some(source) = archives::source(draft, reference) {
+            archives::refresh(draft, reference, source);
+            continue;
+        }
         if draft.images.contains_key(reference) || !draft.observed.images.contains_key(reference) {
             continue;
         }
@@ -95,11 +106,13 @@ fn pull(draft: &mut Draft<'_>, service: &DesiredService, cause: String) -> StepI
     let step = draft.step(Act::PullImage { reference: reference.clone(), platform }, cause, &[]);
     draft.images.insert(reference.clone(), step);
     let pull = Pull { generation: draft.desired.generation.clone(), at: draft.now };
+    let brought = Brought { reference: reference.clone(), from: None, at: draft.now };
+    draft.remember(Some(step), Remember::Brought { brought });
     draft.remember(Some(step), Remember::Pulled { reference, pull });
     step
 }
 
-fn image_drift(reference: &str) -> Drift {
+pub(super) fn image_drift(reference: &str) -> Drift {
     Drift {
         subject: Subject::Image { reference: reference.to_owned() },
         kind: DriftKind::Image,

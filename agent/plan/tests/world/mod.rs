@@ -216,6 +216,22 @@ impl World {
                 self.observed.images.insert(reference.clone(), facts.clone());
                 self.observed.images.insert(format!("sha256:{reference}"), facts);
             }
+            Act::LoadImage { archive, reference } => {
+                if archive.to_string_lossy().contains("refused") {
+                    return Outcome::Failed { error: "no space left".into(), retry: Retry::Later };
+                }
+                let id = self
+                    .inputs
+                    .archives
+                    .values()
+                    .find(|found| found.path == *archive)
+                    .and_then(|found| found.images.as_ref().ok()?.first()?.ids.last().cloned());
+                let facts = ImageFacts { id: id.clone(), ..ImageFacts::default() };
+                let made = id.map(|id| id.to_string());
+                self.observed.images.insert(reference.clone(), facts.clone());
+                self.observed.images.extend(made.clone().map(|id| (id, facts)));
+                return Outcome::Done { made };
+            }
             Act::CreateNetwork { key, spec, labels } => {
                 self.observed.networks.push(ObservedNetwork {
                     id: format!("net-{}", spec.name),

@@ -1,0 +1,5 @@
+//! How do images come to the Engine: loaded from archives, pulled, built?
+
+pub mod archive;
+mod lines;
+mod load;
