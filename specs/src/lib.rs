@@ -23,6 +23,7 @@ pub mod interpolate;
 pub mod lint;
 pub mod load;
 pub mod merge;
+mod message;
 pub mod model;
 pub mod name;
 pub mod normalize;
@@ -41,6 +42,7 @@ pub mod variables;
 pub mod yaml;
 
 pub use load::{LoadRequest, Loaded, load, variables};
+pub use message::{Message, Part, join, part};
 pub use problem::{Problem, Problems, Rule, Severity, SourceFile, Sources};
 pub use read::{Content, FileKind, MAX_FILE, ReadText};
 pub use text::{MASK, Text};

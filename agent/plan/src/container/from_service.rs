@@ -171,8 +171,9 @@ fn host(spec: &mut ContainerSpec, s: &Service) {
     spec.dns_search.clone_from(&s.dns_search);
     spec.dns_opt.clone_from(&s.dns_opt);
     let hosts = s.extra_hosts.iter();
-    spec.extra_hosts =
-        hosts.flat_map(|(host, ips)| ips.iter().map(move |ip| ip.map(|ip| format!("{host}:{ip}")))).collect();
+    spec.extra_hosts = hosts
+        .flat_map(|(host, ips)| ips.iter().map(move |ip| ip.map(|ip| format!("{}:{ip}", host.expose()))))
+        .collect();
     spec.logging = s
         .logging
         .as_ref()
@@ -182,7 +183,8 @@ fn host(spec: &mut ContainerSpec, s: &Service) {
         0 => super::Ulimit { soft: limit.soft, hard: limit.hard },
         both => super::Ulimit { soft: both, hard: both },
     };
-    spec.ulimits = s.ulimits.iter().map(|(name, declared)| (name.clone(), limit(declared))).collect();
+    spec.ulimits =
+        s.ulimits.iter().map(|(name, declared)| (name.expose().to_owned(), limit(declared))).collect();
     devices(spec, s);
     spec.volumes_from = s
         .volumes_from
