@@ -1,7 +1,7 @@
 //! How do the parts of the daemon hang together? What every part shares is [`Agent`]; [`run`] starts the parts.
 
 use std::{
-    cell::{Cell, RefCell},
+    cell::{Cell, OnceCell, RefCell},
     collections::{BTreeMap, BTreeSet},
     path::PathBuf,
     rc::Rc,
@@ -19,8 +19,19 @@ use systemd::{gc_roots::Roots, notify};
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::{
-    archives::Archives, clock, declared::Declared, eyes::Eyes, gather::Want, history::History,
-    memory::MemoryFile, options::Options, report::Voice, store::Store, tidy::Readings, triggers::Trigger,
+    archives::Archives,
+    clock,
+    declared::Declared,
+    eyes::Eyes,
+    gather::Want,
+    history::History,
+    memory::MemoryFile,
+    metrics::{Format, Metrics},
+    options::Options,
+    report::Voice,
+    store::Store,
+    tidy::Readings,
+    triggers::Trigger,
 };
 
 /// Everything that the daemon's tasks share. They all run on one thread; nothing is borrowed across a wait.
@@ -55,6 +66,8 @@ pub struct Agent {
     told: RefCell<String>,
     /// Where messages go.
     pub voice: Voice,
+    /// What is counted, from when somebody is to collect it.
+    pub metrics: OnceCell<Metrics>,
     triggers: UnboundedSender<Trigger>,
 }
 
@@ -93,6 +106,7 @@ impl Agent {
             rooted: RefCell::default(),
             told: RefCell::default(),
             voice,
+            metrics: OnceCell::new(),
             triggers,
         })
     }
@@ -235,6 +249,12 @@ impl Agent {
         let counts: Vec<String> =
             counts.into_iter().map(|(phase, count)| format!("{count} {phase}")).collect();
         format!("{}: {} stacks ({})", status.phase.as_str(), status.stacks.len(), counts.join(", "))
+    }
+
+    /// The metrics as they are now, where they are collected.
+    pub fn metrics_text(&self, format: Format) -> Option<String> {
+        let status = self.store.status(None, None)?;
+        Some(self.metrics.get()?.text(&status, format))
     }
 
     /// Tells the service manager how everything stands, where that has changed.

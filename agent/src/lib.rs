@@ -26,6 +26,7 @@ pub mod identities;
 pub mod inputs;
 pub mod memory;
 pub mod methods;
+pub mod metrics;
 pub mod options;
 pub mod pass;
 pub mod placing;

@@ -67,6 +67,7 @@ pub(crate) struct Decided {
 impl Rounds for Agent {
     async fn pass(&self, due: Due) -> Option<Duration> {
         let stack = due.stack;
+        let began = Instant::now();
         let wake = match self.folder_of(&stack) {
             None => self.take_down(&stack, due.asked).await,
             Some((generation, folder)) => {
@@ -83,6 +84,10 @@ impl Rounds for Agent {
             }
         };
         self.note_guard();
+        if let Some(metrics) = self.metrics.get() {
+            let phase = self.store.stack(&stack).map_or(Phase::Unknown, |status| status.phase);
+            metrics.passed(stack.as_str(), phase.as_str(), began.elapsed());
+        }
         wake
     }
 
@@ -147,7 +152,7 @@ impl Agent {
             }
         };
         let Decided { desired, memory, plan } = self.decided(stack, want, project, &observed);
-        let outcomes = self.perform(&engine, &plan).await;
+        let outcomes = self.perform(stack, &engine, &plan).await;
         let (status, remembered, said) =
             account(&desired, &observed, &memory, (&plan, &outcomes), clock::now());
         self.remember(stack, |memory| *memory = remembered);
@@ -192,7 +197,7 @@ impl Agent {
         }
         let guard = self.removal_guard();
         let plan = gone_stacks(&observed, &self.host, stack, guard.as_deref());
-        let outcomes = self.perform(&engine, &plan).await;
+        let outcomes = self.perform(stack, &engine, &plan).await;
         let said: Vec<Transition> = plan
             .steps
             .iter()
@@ -227,12 +232,15 @@ impl Agent {
     }
 
     /// Does the steps. A snapshot that another stack's pass took meanwhile shows half of them, and counts no more.
-    async fn perform(&self, engine: &Engine, plan: &Plan) -> Outcomes {
+    async fn perform(&self, stack: &StackName, engine: &Engine, plan: &Plan) -> Outcomes {
         if plan.steps.is_empty() {
             return Outcomes::new();
         }
         let outcomes = perform(engine, plan, PARALLEL).await;
         self.eyes.forget(plan).await;
+        if let Some(metrics) = self.metrics.get() {
+            metrics.did(stack.as_str(), plan, |step| outcomes.get(&step));
+        }
         outcomes
     }
 
