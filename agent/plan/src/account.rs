@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::{
     backoff, contest,
     desired::Desired,
-    drift::Drift,
+    drift::{Drift, DriftKind, Subject},
     ids::{ServiceName, Time},
     memory::StackMemory,
     observed::{Health, Observed, ObservedContainer, RunState},
@@ -206,7 +206,7 @@ fn open(plan: &Plan, memory: &StackMemory, now: Time) -> (Vec<OpenDrift>, Vec<Wa
     let since = |drift: &Drift| {
         memory.open.iter().find(|open| same(&open.drift, drift)).map_or(now, |open| open.since)
     };
-    let mut open = Vec::new();
+    let mut open: Vec<OpenDrift> = Vec::new();
     let mut waiting: Vec<WaitStatus> = Vec::new();
     for finding in &plan.findings {
         let verdict = match &finding.verdict {
@@ -225,7 +225,10 @@ fn open(plan: &Plan, memory: &StackMemory, now: Time) -> (Vec<OpenDrift>, Vec<Wa
                 format!("waiting: {}", wait.what)
             }
         };
-        open.push(OpenDrift { since: since(&finding.drift), drift: finding.drift.clone(), verdict });
+        // Two replicas that are missing are one thing to say.
+        if !open.iter().any(|known| same(&known.drift, &finding.drift)) {
+            open.push(OpenDrift { since: since(&finding.drift), drift: finding.drift.clone(), verdict });
+        }
     }
     waiting.dedup_by(|a, b| a.what == b.what);
     (open, waiting)
@@ -257,12 +260,7 @@ fn compare_open(
     };
     for found in open.iter().filter(|found| !memory.open.iter().any(|known| same(&known.drift, &found.drift)))
     {
-        let event = if found.verdict.starts_with("waiting") {
-            TransitionEvent::Waiting
-        } else {
-            TransitionEvent::Found
-        };
-        say(event, Some(&found.drift), words(&found.drift, &found.verdict));
+        say(beginning(plan, &found.drift), Some(&found.drift), words(&found.drift, &found.verdict));
     }
     for known in memory.open.iter().filter(|known| !open.iter().any(|found| same(&known.drift, &found.drift)))
     {
@@ -285,6 +283,21 @@ fn compare_open(
             }
             _ => {}
         }
+    }
+}
+
+/// How a difference begins: one that is only a step on the way (a check that has not answered yet, a dependency that is
+/// not up) is waited for; one that somebody or something keeps the agent from putting right was found all the same.
+fn beginning(plan: &Plan, drift: &Drift) -> TransitionEvent {
+    let finding = plan.findings.iter().find(|finding| same(&finding.drift, drift));
+    match finding.map(|finding| &finding.verdict) {
+        Some(Verdict::Note(_)) => TransitionEvent::Note,
+        Some(Verdict::Wait(_)) if drift.subject == Subject::Stack => TransitionEvent::Waiting,
+        Some(Verdict::Wait(wait)) if matches!(wait.on, WaitKind::Hold | WaitKind::Backoff) => {
+            TransitionEvent::Found
+        }
+        Some(Verdict::Wait(_)) if drift.kind != DriftKind::Restarting => TransitionEvent::Waiting,
+        _ => TransitionEvent::Found,
     }
 }
 

@@ -15,10 +15,14 @@ use crate::{
     container::{Namespace, fields::Repair},
     desire::container_name,
     desired::DesiredService,
-    drift::DriftKind,
+    drift::{DriftKind, Subject},
+    ids::Time,
     observed::{Health, ObservedContainer, RunState},
     step::{Act, Remember, StepId, Verdict, WaitKind},
 };
+
+/// A container that ended over and over counts as settled once it has been up for so long, in milliseconds.
+const STAYED_UP_MS: i64 = 10_000;
 
 /// Puts right in place what can be, of a container that is kept.
 pub(super) fn repair(
@@ -183,7 +187,11 @@ pub(super) fn run(draft: &mut Draft<'_>, service: &DesiredService, container: &O
             draft.find(drift, Verdict::Leave(why.into()));
         }
         RunState::Created | RunState::Exited | RunState::Dead => stopped(draft, service, container),
-        RunState::Restarting | RunState::Removing | RunState::Unknown => {
+        RunState::Restarting => {
+            let retry = draft.now.plus_ms(STAYED_UP_MS);
+            restarting(draft, service, container, retry);
+        }
+        RunState::Removing | RunState::Unknown => {
             let mut drift = draft.drift(service, Some(container), DriftKind::Restarting, "");
             drift.want = "running".into();
             state.status.as_str().clone_into(&mut drift.have);
@@ -192,6 +200,25 @@ pub(super) fn run(draft: &mut Draft<'_>, service: &DesiredService, container: &O
             draft.wait(drift, WaitKind::Health, what, retry);
         }
     }
+}
+
+/// The Engine starts it over and over. Between two tries it runs for a moment, which ends nothing.
+fn restarting(draft: &mut Draft<'_>, service: &DesiredService, container: &ObservedContainer, retry: Time) {
+    let mut drift = draft.drift(service, Some(container), DriftKind::Restarting, "");
+    drift.want = "running".into();
+    drift.have = format!("restarting ({})", container.state.exit_code);
+    let what = format!("{} to stay up; the Engine restarts it", container.name);
+    draft.wait(drift, WaitKind::Health, what, Some(retry));
+}
+
+/// Until when a container that was found restarting has to stay up before that counts as over.
+fn on_probation(draft: &Draft<'_>, container: &ObservedContainer) -> Option<Time> {
+    let until = container.state.started_at?.plus_ms(STAYED_UP_MS);
+    let found = draft.memory.open.iter().any(|open| {
+        open.drift.kind == DriftKind::Restarting
+            && matches!(&open.drift.subject, Subject::Service { id: Some(id), .. } if *id == container.id)
+    });
+    (found && until > draft.now).then_some(until)
 }
 
 fn stopped(draft: &mut Draft<'_>, service: &DesiredService, container: &ObservedContainer) {
@@ -235,6 +262,10 @@ fn running(draft: &mut Draft<'_>, service: &DesiredService, container: &Observed
                 draft.find(drift, Verdict::Act(vec![step]));
             }
         }
+        return;
+    }
+    if let Some(until) = on_probation(draft, container) {
+        restarting(draft, service, container, until);
         return;
     }
     match container.state.health {

@@ -1,0 +1,132 @@
+//! An Engine, a daemon and one stack a scene: how are they asked?
+
+use std::{
+    fs,
+    thread::sleep,
+    time::{Duration, Instant},
+};
+
+use serde_json::Value;
+use tests::{Daemon, Engine, PATIENCE, Profile, Programs, secret::Key};
+
+use super::scenes::Scene;
+
+/// Everything that scenes happen in.
+pub(crate) struct Lab {
+    pub(crate) engine: Engine,
+    pub(crate) profile: Profile,
+    pub(crate) programs: Programs,
+    pub(crate) key: Key,
+    _daemon: Daemon,
+}
+
+impl Lab {
+    /// Declares the scenes' stacks and starts the daemon.
+    pub(crate) fn new(scenes: &[Scene]) -> Self {
+        let engine = Engine::start(&["moved:1"]);
+        let profile = Profile::new(engine.folder());
+        let key = Key::default();
+        let keys = key.save(engine.folder()).display().to_string();
+        let settings = ["--age-key", &keys, "--resync", "3s"];
+        let programs = Programs::new(&engine, &profile).with(&settings).with_memory(&engine);
+        let empty = scenes.is_empty();
+        for scene in scenes {
+            let data = engine.folder().join("bound").join(scene.stack);
+            fs::create_dir_all(&data).unwrap();
+            fs::write(data.join("file"), "as it was\n").unwrap();
+            profile.write("one", scene.stack, "token.age", &key.encrypt("first"));
+            profile.write("one", scene.stack, "side.conf", "as it was\n");
+            let spec = scene.spec.replace("DATA", &data.display().to_string());
+            profile.write("one", scene.stack, "compose.yaml", &spec);
+        }
+        profile.write("one", "", "agent.yaml", "{}");
+        profile.switch("one");
+        let daemon = programs.daemon(&engine.folder().join("daemon.log"));
+        let lab = Self { engine, profile, programs, key, _daemon: daemon };
+        lab.wait("answering", |lab| empty || lab.programs.status()["phase"].is_string());
+        lab
+    }
+
+    /// A file below the scene's bound folder.
+    pub(crate) fn data(&self, stack: &str, file: &str) -> std::path::PathBuf {
+        self.engine.folder().join("bound").join(stack).join(file)
+    }
+
+    pub(crate) fn docker(&self, arguments: &[&str]) {
+        self.engine.docker_prints(arguments);
+    }
+
+    pub(crate) fn running(&self, container: &str) -> bool {
+        !self.engine.docker_prints(&["ps", "-q", "--filter", &format!("name=^{container}$")]).is_empty()
+    }
+
+    /// Whether the verb ended well.
+    pub(crate) fn agentctl(&self, arguments: &[&str]) -> bool {
+        self.programs.agentctl(arguments).status.success()
+    }
+
+    /// What the verb prints.
+    pub(crate) fn prints(&self, arguments: &[&str]) -> String {
+        String::from_utf8_lossy(&self.programs.agentctl(arguments).stdout).into_owned()
+    }
+
+    pub(crate) fn wait(&self, what: &str, holds: impl Fn(&Self) -> bool) {
+        let began = Instant::now();
+        while !holds(self) {
+            assert!(began.elapsed() < PATIENCE, "not {what}:\n{}", self.overview());
+            sleep(Duration::from_millis(100));
+        }
+    }
+
+    /// Every stack with what is open, a line each.
+    fn overview(&self) -> String {
+        let status = self.programs.status();
+        let stacks = status["stacks"].as_array().into_iter().flatten();
+        stacks
+            .map(|stack| {
+                let open = stack["drift"].as_array().into_iter().flatten();
+                let open = open.map(|open| {
+                    format!("\n  {} {} {} {}", open["kind"], open["field"], open["have"], open["verdict"])
+                });
+                format!(
+                    "{} {} {}{}\n",
+                    stack["name"],
+                    stack["phase"],
+                    stack["reason"],
+                    open.collect::<String>()
+                )
+            })
+            .collect()
+    }
+
+    fn stack(&self, name: &str) -> Value {
+        let mut status = self.programs.status();
+        let stacks = status["stacks"].as_array_mut().map(std::mem::take).unwrap_or_default();
+        stacks.into_iter().find(|stack| stack["name"] == name).unwrap_or(Value::Null)
+    }
+
+    pub(crate) fn phase(&self, stack: &str) -> String {
+        self.stack(stack)["phase"].as_str().unwrap_or_default().to_owned()
+    }
+
+    /// The scene's difference, while it is open.
+    pub(crate) fn open(&self, scene: &Scene) -> Option<Value> {
+        let mut stack = self.stack(scene.stack);
+        let open = stack["drift"].as_array_mut().map(std::mem::take).unwrap_or_default();
+        open.into_iter().find(|open| scene.is_about(open))
+    }
+
+    /// Everything that has happened to a stack.
+    pub(crate) fn history(&self, stack: &str) -> Vec<Value> {
+        serde_json::from_str(&self.prints(&["history", stack, "-n", "10000", "--json"])).unwrap_or_default()
+    }
+
+    /// The status of now is what its schema says.
+    pub(crate) fn check_schema(&self) {
+        let text = include_str!("../../../agent/schema/status.schema.json");
+        let schema = jsonschema::validator_for(&serde_json::from_str(text).unwrap()).unwrap();
+        let status = self.programs.status();
+        let errors: Vec<String> = schema.iter_errors(&status).map(|error| error.to_string()).collect();
+        assert_eq!(errors, Vec::<String>::new());
+    }
+}
