@@ -3,7 +3,7 @@
 use std::{
     cell::{Cell, OnceCell, RefCell},
     collections::{BTreeMap, BTreeSet},
-    path::PathBuf,
+    path::{Path, PathBuf},
     rc::Rc,
     sync::Arc,
 };
@@ -15,7 +15,7 @@ use plan::{
     observed::Observed,
     status::{HealthSummary, Phase, StackStatus},
 };
-use systemd::{gc_roots::Roots, notify};
+use systemd::{gc_roots::Roots, notify, stat::Asker};
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::{
@@ -56,6 +56,8 @@ pub struct Agent {
     pub eyes: Eyes,
     /// What is known of image archives.
     pub archives: Arc<Archives>,
+    /// Looks at paths that may not answer.
+    pub asker: Asker,
     /// How many specs are being read.
     pub readings: Readings,
     /// An operator has confirmed that the profile means to declare no stack.
@@ -101,6 +103,7 @@ impl Agent {
             wants: RefCell::default(),
             owned: RefCell::default(),
             archives: Arc::default(),
+            asker: Asker::default(),
             readings: Readings::default(),
             empty_confirmed: Cell::new(false),
             rooted: RefCell::default(),
@@ -215,6 +218,20 @@ impl Agent {
             want.project.as_ref().is_ok_and(|project| !project.settings.requires_mounts.is_empty())
         };
         wants.iter().filter(|(_, want)| requires(want)).map(|(stack, _)| stack.clone()).collect()
+    }
+
+    /// The stacks that bind something at or below one of these mount points.
+    pub fn stacks_on(&self, points: &BTreeSet<PathBuf>) -> Vec<StackName> {
+        let wants = self.wants.borrow();
+        let binds = |want: &Want| {
+            let services = want.project.iter().flat_map(|project| project.services.values());
+            let mut sources = services.flat_map(|service| &service.volumes);
+            sources.any(|mount| {
+                mount.kind == specs::model::MountKind::Bind
+                    && points.iter().any(|point| Path::new(mount.source.expose()).starts_with(point))
+            })
+        };
+        wants.iter().filter(|(_, want)| binds(want)).map(|(stack, _)| stack.clone()).collect()
     }
 
     /// Keeps what this host's containers mount, and what the specs of now are about to mount, from the store's garbage

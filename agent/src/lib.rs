@@ -12,6 +12,7 @@
 //! (`systemd`).
 
 pub mod archives;
+mod bound;
 pub mod cli;
 pub mod clock;
 pub mod control;

@@ -151,7 +151,7 @@ impl Agent {
                 return Some(AWAY);
             }
         };
-        let Decided { desired, memory, plan } = self.decided(stack, want, project, &observed);
+        let Decided { desired, memory, plan } = self.decided(stack, want, project, &observed).await;
         let outcomes = self.perform(stack, &engine, &plan).await;
         let (status, remembered, said) =
             account(&desired, &observed, &memory, (&plan, &outcomes), clock::now());
@@ -166,7 +166,7 @@ impl Agent {
     }
 
     /// What a stack wants of what was observed, what is remembered of it, and what is to be done.
-    pub(crate) fn decided(
+    pub(crate) async fn decided(
         &self,
         stack: &StackName,
         want: &Want,
@@ -175,7 +175,7 @@ impl Agent {
     ) -> Decided {
         let mut inputs = want.inputs.clone();
         inputs.mounts = mounts(&project);
-        let desired = desire(Wish {
+        let mut desired = desire(Wish {
             stack: stack.clone(),
             host: self.host.clone(),
             generation: want.generation.clone(),
@@ -183,6 +183,7 @@ impl Agent {
             inputs,
             places: want.places.clone(),
         });
+        desired.inputs.sources = self.bound_sources(&desired).await;
         let memory = self.memory.borrow().memory.stacks.get(stack).cloned().unwrap_or_default();
         let plan = decide(&desired, observed, &memory, clock::now());
         Decided { desired, memory, plan }

@@ -9,6 +9,7 @@ use crate::{
     ids::{ServiceName, Time},
     memory::StackMemory,
     observed::{Health, Observed, ObservedContainer, RunState},
+    sources,
     status::{
         ContainerStatus, HealthSummary, OpenDrift, Phase, ServiceStatus, StackStatus, Transition,
         TransitionEvent, WaitStatus,
@@ -34,6 +35,7 @@ pub fn account(
     let failed = remember_failures(plan, observed, outcomes, &mut next, now);
     keep_memos(plan, outcomes, &mut next);
     forget_the_gone(plan, observed, &mut next);
+    remember_bound(desired, observed, &mut next);
     count_corrections(desired, (plan, outcomes), &mut next, now);
     let (open, waiting) = open(plan, memory, now);
     compare_open(desired, memory, &open, done, now, &mut transitions);
@@ -175,6 +177,26 @@ fn forget_the_gone(plan: &Plan, observed: &Observed, memory: &mut StackMemory) {
         memory.restart = None;
     }
     memory.delivered.retain(|id, _| observed.containers.iter().any(|found| found.id.as_str() == id));
+}
+
+/// What containers have bound that have started since it was last looked at.
+fn remember_bound(desired: &Desired, observed: &Observed, memory: &mut StackMemory) {
+    memory.bound.retain(|id, _| observed.containers.iter().any(|found| found.id.as_str() == id));
+    let running = observed.containers.iter().filter(|found| found.state.status == RunState::Running);
+    for container in running.filter(|found| desired.owns(found)) {
+        let Some(replica) = &container.labels.replica else { continue };
+        let Some(service) = desired.services.get(&replica.service) else { continue };
+        let known = memory.bound.get(container.id.as_str());
+        if known.is_some_and(|known| known.started == container.state.started_at) {
+            continue;
+        }
+        let bound = sources::bound(&service.spec, &desired.inputs.sources, container.state.started_at);
+        if bound.sources.is_empty() {
+            memory.bound.remove(container.id.as_str());
+        } else {
+            memory.bound.insert(container.id.to_string(), bound);
+        }
+    }
 }
 
 /// What is left alone after a failure: the image, or the service. It is what deciding looks a backoff up by.

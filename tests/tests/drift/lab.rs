@@ -1,7 +1,10 @@
 //! An Engine, a daemon and one stack a scene: how are they asked?
 
 use std::{
+    cell::RefCell,
     fs,
+    path::{Path, PathBuf},
+    process::Command,
     thread::sleep,
     time::{Duration, Instant},
 };
@@ -17,7 +20,17 @@ pub(crate) struct Lab {
     pub(crate) profile: Profile,
     pub(crate) programs: Programs,
     pub(crate) key: Key,
+    mounted: RefCell<Vec<PathBuf>>,
     _daemon: Daemon,
+}
+
+impl Drop for Lab {
+    fn drop(&mut self) {
+        for at in self.mounted.borrow().iter() {
+            // What stays mounted would keep the folder from going.
+            let _ = Command::new("umount").arg("--lazy").arg(at).status();
+        }
+    }
 }
 
 impl Lab {
@@ -32,7 +45,7 @@ impl Lab {
         let empty = scenes.is_empty();
         for scene in scenes {
             let data = engine.folder().join("bound").join(scene.stack);
-            fs::create_dir_all(&data).unwrap();
+            fs::create_dir_all(data.join("nas/films")).unwrap();
             fs::write(data.join("file"), "as it was\n").unwrap();
             profile.write("one", scene.stack, "token.age", &key.encrypt("first"));
             profile.write("one", scene.stack, "side.conf", "as it was\n");
@@ -42,14 +55,22 @@ impl Lab {
         profile.write("one", "", "agent.yaml", "{}");
         profile.switch("one");
         let daemon = programs.daemon(&engine.folder().join("daemon.log"));
-        let lab = Self { engine, profile, programs, key, _daemon: daemon };
+        let lab = Self { engine, profile, programs, key, mounted: RefCell::default(), _daemon: daemon };
         lab.wait("answering", |lab| empty || lab.programs.status()["phase"].is_string());
         lab
     }
 
     /// A file below the scene's bound folder.
-    pub(crate) fn data(&self, stack: &str, file: &str) -> std::path::PathBuf {
+    pub(crate) fn data(&self, stack: &str, file: &str) -> PathBuf {
         self.engine.folder().join("bound").join(stack).join(file)
+    }
+
+    /// Mounts a file system with a folder `films` on it, in the host's view and, where mounts come through, the Engine's.
+    pub(crate) fn mount(&self, at: &Path) {
+        self.mounted.borrow_mut().push(at.to_owned());
+        let ended = Command::new("mount").args(["-t", "tmpfs", "tmpfs"]).arg(at).status();
+        assert!(ended.expect("mount").success());
+        fs::create_dir(at.join("films")).unwrap();
     }
 
     pub(crate) fn docker(&self, arguments: &[&str]) {

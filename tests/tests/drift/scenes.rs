@@ -186,6 +186,27 @@ pub(crate) const SCENES: &[Scene] = &[
         |lab, stack| lab.profile.write("one", stack, "side.conf", "changed\n"),
         "side-file",
     ),
+    Scene {
+        field: "volumes./f",
+        ..scene(
+            "inode",
+            "services: {app: {image: 'standin:1', volumes: ['DATA/file:/f']}}\n",
+            |lab, stack| {
+                fs::write(lab.data(stack, "new"), "replaced\n").unwrap();
+                fs::rename(lab.data(stack, "new"), lab.data(stack, "file")).unwrap();
+            },
+            "stale-bind",
+        )
+    },
+    Scene {
+        field: "volumes./d",
+        ..scene(
+            "mount",
+            "services: {app: {image: 'standin:1', volumes: ['DATA/nas/films:/d']}}\n",
+            |lab, stack| lab.mount(&lab.data(stack, "nas")),
+            "stale-mount",
+        )
+    },
     scene(
         "secret",
         "services: {app: {image: 'standin:1', secrets: [token]}}\nsecrets: {token: {file: ./token.age}}\n",

@@ -18,6 +18,7 @@ use crate::{
     drift::{DriftKind, Subject},
     ids::Time,
     observed::{Health, ObservedContainer, RunState},
+    sources,
     step::{Act, Remember, StepId, Verdict, WaitKind},
 };
 
@@ -264,6 +265,9 @@ fn running(draft: &mut Draft<'_>, service: &DesiredService, container: &Observed
         }
         return;
     }
+    if rebind(draft, service, container) {
+        return;
+    }
     if let Some(until) = on_probation(draft, container) {
         restarting(draft, service, container, until);
         return;
@@ -281,6 +285,34 @@ fn running(draft: &mut Draft<'_>, service: &DesiredService, container: &Observed
         }
         _ => {}
     }
+}
+
+/// What it has bound was replaced under it: a start binds what is there now. Where nothing is mounted now it must not.
+fn rebind(draft: &mut Draft<'_>, service: &DesiredService, container: &ObservedContainer) -> bool {
+    let known = draft.memory.bound.get(container.id.as_str());
+    let mut restart = None;
+    let stale = sources::stale(&service.spec, container, known, &draft.desired.inputs.sources);
+    for stale in &stale {
+        let mut drift =
+            draft.drift(service, Some(container), stale.kind, &format!("volumes.{}", stale.target));
+        drift.want = format!("what is at {} now", stale.source.display());
+        drift.have.clone_from(&stale.have);
+        if let Some(mount_point) = &stale.unmounted {
+            let what = format!("{} to be mounted again", mount_point.display());
+            draft.wait(drift, WaitKind::Mount, what, None);
+            continue;
+        }
+        match gate(draft, service) {
+            Gate::Shut(what) => draft.wait(drift, WaitKind::Dependency, what, None),
+            Gate::Open(after) => {
+                let cause = format!("{} shows {}", stale.target, stale.have);
+                let act = Act::RestartContainer { container: target(container), timeout: None };
+                let step = *restart.get_or_insert_with(|| draft.step(act, cause, &after));
+                draft.find(drift, Verdict::Act(vec![step]));
+            }
+        }
+    }
+    !stale.is_empty()
 }
 
 /// An operator has asked for its restart, and it has not started since. In the order of the dependencies.
