@@ -5,15 +5,15 @@
 //! tell without reading that the same files would be read again.
 
 use std::{
-    cell::RefCell,
-    collections::BTreeMap,
+    cell::{Cell, RefCell},
+    collections::{BTreeMap, BTreeSet},
     fs, io,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
 };
 
 use specs::{
-    Content, FileKind, ReadText,
+    Content, FileKind, ReadText, Text,
     secrets::{self, Identities, Plaintext, SecretError},
 };
 use zeroize::Zeroizing;
@@ -87,6 +87,8 @@ pub struct Decrypting<'a> {
     inner: &'a dyn ReadText,
     identities: &'a Identities,
     seen: RefCell<Seen>,
+    read: RefCell<BTreeSet<PathBuf>>,
+    refused: Cell<bool>,
 }
 
 impl std::fmt::Debug for Decrypting<'_> {
@@ -98,12 +100,46 @@ impl std::fmt::Debug for Decrypting<'_> {
 impl<'a> Decrypting<'a> {
     /// Reads through `inner`, and decrypts with `identities`.
     pub fn new(inner: &'a dyn ReadText, identities: &'a Identities) -> Self {
-        Self { inner, identities, seen: RefCell::default() }
+        Self {
+            inner,
+            identities,
+            seen: RefCell::default(),
+            read: RefCell::default(),
+            refused: Cell::new(false),
+        }
     }
 
     /// What was looked at.
     pub fn seen(self) -> Seen {
         self.seen.into_inner()
+    }
+
+    /// What of it says something by its content, and not only by being there.
+    pub fn read_files(&self) -> Seen {
+        let (seen, read) = (self.seen.borrow(), self.read.borrow());
+        seen.iter().filter(|(path, _)| read.contains(*path)).map(|(path, id)| (path.clone(), *id)).collect()
+    }
+
+    /// Whether something was encrypted and gave no plaintext, or not the one that was asked for.
+    pub fn was_refused(&self) -> bool {
+        self.refused.get()
+    }
+
+    /// The value of one key of a file.
+    ///
+    /// # Errors
+    /// The file has no such key, or nothing in it; with what can be done about it.
+    pub fn one_key(&self, plaintext: &Plaintext, key: &str) -> io::Result<Text> {
+        plaintext.get(key).map_err(|error| {
+            self.refused.set(true);
+            io::Error::new(io::ErrorKind::InvalidData, format!("{error}; {}", error.hint()))
+        })
+    }
+
+    /// Looks at a path whose content counts.
+    pub fn look_into(&self, path: &Path) {
+        self.look(path);
+        self.read.borrow_mut().insert(path.to_owned());
     }
 
     /// Remembers what stands at a path before it is read: a change while reading then shows as one.
@@ -117,7 +153,7 @@ impl<'a> Decrypting<'a> {
     /// # Errors
     /// It cannot be read, or not be decrypted.
     pub fn plaintext(&self, path: &Path) -> io::Result<Option<Plaintext>> {
-        self.look(path);
+        self.look_into(path);
         let content = self.inner.read(path)?;
         self.open(&content.bytes)
     }
@@ -132,13 +168,14 @@ impl<'a> Decrypting<'a> {
                 None => Locked { error, program: None },
             },
         };
+        self.refused.set(true);
         Err(io::Error::new(io::ErrorKind::PermissionDenied, locked))
     }
 }
 
 impl ReadText for Decrypting<'_> {
     fn read(&self, path: &Path) -> io::Result<Content> {
-        self.look(path);
+        self.look_into(path);
         let content = self.inner.read(path)?;
         match self.open(&content.bytes)? {
             Some(plaintext) => {

@@ -13,8 +13,12 @@ use std::{
 use plan::{
     desired::Inputs,
     ids::{Generation, ProjectName},
+    status::FailedBy,
 };
-use specs::{LoadRequest, Loaded, Problem, Severity, Sources, disk::Disk, doc, load, model::Project};
+use specs::{
+    LoadRequest, Loaded, Problem, Severity, Sources, canonical, disk::Disk, doc, load, mask::Mask,
+    model::Project,
+};
 use systemd::{
     keys::Places,
     runtime_dir::{Medium, digest_key},
@@ -38,6 +42,8 @@ pub struct Want {
     pub folder: PathBuf,
     /// The project, or why there is none.
     pub project: Result<Arc<Project>, String>,
+    /// What failed it, where that was not the spec itself.
+    pub failed_by: Option<FailedBy>,
     /// The warnings of the load.
     pub notes: Vec<String>,
     /// What was found out about its files.
@@ -46,6 +52,10 @@ pub struct Want {
     pub places: BTreeMap<String, String>,
     /// Every path that was looked at.
     pub seen: Arc<Seen>,
+    /// What of it was read and is not in the profile: nobody says when it changes.
+    pub elsewhere: Arc<Seen>,
+    /// What somebody may quote who was told of it.
+    pub secrets: Arc<Mask>,
 }
 
 impl Want {
@@ -97,15 +107,17 @@ pub fn gather(source: Source) -> Want {
     let rooted = Rooted { inner: &Disk, profile: source.profile.clone(), root };
     let reader = Decrypting::new(&rooted, &identities);
     for key in &looked_at {
-        reader.look(key);
+        reader.look_into(key);
     }
     let request = LoadRequest { working_directory, ..LoadRequest::default() };
     let mut places = BTreeMap::new();
     let mut inputs = Inputs::default();
+    let mut secrets = Mask::default();
     let (project, notes) = match load(&request, &reader) {
         Ok(loaded) => {
             let notes = loaded.warnings.iter().map(|problem| line(problem, &loaded.sources)).collect();
             places = places_of(&loaded);
+            secrets = Mask::of(loaded.environment.values().chain(&canonical::secret_values(&loaded.project)));
             match look(&source, &reader, &loaded.project) {
                 Ok(found) => {
                     inputs = found;
@@ -122,8 +134,24 @@ pub fn gather(source: Source) -> Want {
             (Err(lines.join("; ")), Vec::new())
         }
     };
+    let failed_by = (project.is_err() && reader.was_refused()).then_some(FailedBy::Secrets);
+    let outside =
+        |path: &PathBuf| !path.starts_with(&source.profile) && !path.starts_with(source.generation.as_str());
+    let elsewhere = reader.read_files().into_iter().filter(|(path, _)| outside(path)).collect();
     let seen = Arc::new(reader.seen());
-    Want { generation: source.generation, folder: source.folder, project, notes, inputs, places, seen }
+    let secrets = Arc::new(secrets);
+    Want {
+        generation: source.generation,
+        folder: source.folder,
+        failed_by,
+        project,
+        notes,
+        inputs,
+        places,
+        seen,
+        elsewhere: Arc::new(elsewhere),
+        secrets,
+    }
 }
 
 /// What the project's files are; encrypted ones are placed as plaintext.

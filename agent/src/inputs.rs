@@ -10,11 +10,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use plan::desired::{FileFact, FileOwner, Inputs, PlacedFile};
+use plan::desired::{FileFact, FileOwner, Inputs, PlacedFile, content_path};
 use specs::{
     FileKind, MAX_FILE, ReadText, Text,
     model::{FileReference, MountKind, Project, Service},
-    secrets::{SecretError, keyed_digest},
+    secrets::{DigestKey, keyed_digest},
     settings::SecretChange,
 };
 use systemd::runtime_dir::Replace;
@@ -57,10 +57,19 @@ impl Look<'_, '_> {
     /// # Errors
     /// Files that are encrypted and cannot be opened, or cannot be read: all of them.
     pub fn inputs_of(&self, project: &Project) -> Result<Inputs, Vec<Trouble>> {
-        let mut inputs = Inputs::default();
+        let mut inputs = Inputs { key: Some(DigestKey::new(*self.key)), ..Inputs::default() };
         let mut troubles = Vec::new();
         for (path, wanted) in file_objects(project, &mut troubles) {
             if let Err(error) = self.file_object(&path, &wanted, &mut inputs) {
+                troubles.push(format!("{}: {}", path.display(), chain(&error)));
+            }
+        }
+        for (path, (content, wanted)) in contents(project) {
+            // What no file has goes onto a disk with the container where it is no secret, and is only watched.
+            let digest = keyed_digest(self.key, content.expose().as_bytes());
+            if !content.is_secret() {
+                inputs.contents.insert(path, digest);
+            } else if let Err(error) = self.placed(&path, content.expose().as_bytes(), &wanted, &mut inputs) {
                 troubles.push(format!("{}: {}", path.display(), chain(&error)));
             }
         }
@@ -94,7 +103,7 @@ impl Look<'_, '_> {
         if let Some(plaintext) = self.reader.plaintext(&file)? {
             return match key {
                 Some(key) => {
-                    let value = plaintext.get(&key).map_err(|error| unkeyed(&error))?;
+                    let value = self.reader.one_key(&plaintext, &key)?;
                     self.placed(path, value.expose().as_bytes(), wanted, inputs)
                 }
                 None => self.placed(path, plaintext.expose(), wanted, inputs),
@@ -191,6 +200,28 @@ fn file_objects(project: &Project, troubles: &mut Vec<Trouble>) -> BTreeMap<Path
     objects
 }
 
+/// The contents of `secrets:` and `configs:` that no file has, where an enabled service uses them, and as whose.
+fn contents(project: &Project) -> BTreeMap<PathBuf, (&Text, Wanted)> {
+    let mut found: BTreeMap<PathBuf, (&Text, Wanted)> = BTreeMap::new();
+    for service in project.services.values() {
+        let lists = [
+            ("secrets", &service.secrets, &project.secrets),
+            ("configs", &service.configs, &project.configs),
+        ];
+        for (list, references, objects) in lists {
+            for reference in references {
+                let name = reference.source.expose();
+                let content = objects.get(name).and_then(|object| object.content.as_ref());
+                let Some(content) = content.filter(|content| !content.is_empty()) else { continue };
+                let (_, wanted) =
+                    found.entry(content_path(project, list, name)).or_insert((content, Wanted::new()));
+                in_place_wins(wanted.entry(FileOwner::of(reference)).or_default(), replace(project, service));
+            }
+        }
+    }
+    found
+}
+
 /// Only the container's image knows names of users.
 fn unknown_owner(service: &Service, reference: &FileReference) -> Option<Trouble> {
     let odd = [("uid", &reference.uid), ("gid", &reference.gid)]
@@ -231,11 +262,6 @@ fn bind_sources(project: &Project) -> BTreeMap<(PathBuf, bool), Replace> {
         }
     }
     sources
-}
-
-/// A key that cannot be had, with what can be done about it.
-fn unkeyed(error: &SecretError) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, format!("{error}; {}", error.hint()))
 }
 
 fn path_of(text: &Text) -> PathBuf {

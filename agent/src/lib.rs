@@ -12,7 +12,6 @@
 //! (`systemd`).
 
 pub mod archives;
-mod bound;
 pub mod cli;
 pub mod clock;
 pub mod control;
@@ -27,11 +26,12 @@ pub mod identities;
 pub mod inputs;
 pub mod memory;
 pub mod methods;
-pub mod metrics;
 pub mod options;
 pub mod pass;
 pub mod placing;
 pub mod preview;
+pub mod private;
+pub mod quoting;
 pub mod report;
 pub mod rooted;
 pub mod rounds;

@@ -18,7 +18,7 @@ use plan::{
     ids::{Generation, ProjectName, StackName},
     memory::StackMemory,
     observed::Observed,
-    status::{Phase, StackStatus, Transition, TransitionEvent},
+    status::{FailedBy, Phase, StackStatus, Transition, TransitionEvent},
     step::{Outcome, Plan},
 };
 use specs::model::Project;
@@ -33,7 +33,7 @@ use crate::{
     clock,
     daemon::{Agent, unknown},
     gather::{Source, Want, gather},
-    identities,
+    identities, quoting,
     report::report,
     rounds::Rounds,
     scheduler::Due,
@@ -67,7 +67,6 @@ pub(crate) struct Decided {
 impl Rounds for Agent {
     async fn pass(&self, due: Due) -> Option<Duration> {
         let stack = due.stack;
-        let began = Instant::now();
         let wake = match self.folder_of(&stack) {
             None => self.take_down(&stack, due.asked).await,
             Some((generation, folder)) => {
@@ -75,19 +74,17 @@ impl Rounds for Agent {
                 let reading = self.want(&stack, generation.clone(), folder);
                 let (want, _) = tokio::join!(reading, self.eyes.look(due.asked, BTreeSet::new()));
                 match want {
-                    Err(reason) => self.fail(&stack, generation, &reason, Vec::new()),
+                    Err(reason) => self.fail(&stack, generation, &reason, None, Vec::new()),
                     Ok(want) => match &want.project {
-                        Err(reason) => self.fail(&stack, generation, reason, want.notes.clone()),
+                        Err(reason) => {
+                            self.fail(&stack, generation, reason, want.failed_by, want.notes.clone())
+                        }
                         Ok(project) => self.reconcile(&stack, due.asked, &want, Arc::clone(project)).await,
                     },
                 }
             }
         };
         self.note_guard();
-        if let Some(metrics) = self.metrics.get() {
-            let phase = self.store.stack(&stack).map_or(Phase::Unknown, |status| status.phase);
-            metrics.passed(stack.as_str(), phase.as_str(), began.elapsed());
-        }
         wake
     }
 
@@ -151,8 +148,8 @@ impl Agent {
                 return Some(AWAY);
             }
         };
-        let Decided { desired, memory, plan } = self.decided(stack, want, project, &observed).await;
-        let outcomes = self.perform(stack, &engine, &plan).await;
+        let Decided { desired, memory, plan } = self.decided(stack, want, project, &observed);
+        let outcomes = quoting::outcomes(self.perform(&engine, &plan).await, &want.secrets);
         let (status, remembered, said) =
             account(&desired, &observed, &memory, (&plan, &outcomes), clock::now());
         self.remember(stack, |memory| *memory = remembered);
@@ -166,7 +163,7 @@ impl Agent {
     }
 
     /// What a stack wants of what was observed, what is remembered of it, and what is to be done.
-    pub(crate) async fn decided(
+    pub(crate) fn decided(
         &self,
         stack: &StackName,
         want: &Want,
@@ -175,7 +172,7 @@ impl Agent {
     ) -> Decided {
         let mut inputs = want.inputs.clone();
         inputs.mounts = mounts(&project);
-        let mut desired = desire(Wish {
+        let desired = desire(Wish {
             stack: stack.clone(),
             host: self.host.clone(),
             generation: want.generation.clone(),
@@ -183,9 +180,8 @@ impl Agent {
             inputs,
             places: want.places.clone(),
         });
-        desired.inputs.sources = self.bound_sources(&desired).await;
         let memory = self.memory.borrow().memory.stacks.get(stack).cloned().unwrap_or_default();
-        let plan = decide(&desired, observed, &memory, clock::now());
+        let plan = decide(&desired, &quoting::snapshot(observed, &want.secrets), &memory, clock::now());
         Decided { desired, memory, plan }
     }
 
@@ -198,7 +194,7 @@ impl Agent {
         }
         let guard = self.removal_guard();
         let plan = gone_stacks(&observed, &self.host, stack, guard.as_deref());
-        let outcomes = self.perform(stack, &engine, &plan).await;
+        let outcomes = self.perform(&engine, &plan).await;
         let said: Vec<Transition> = plan
             .steps
             .iter()
@@ -233,15 +229,12 @@ impl Agent {
     }
 
     /// Does the steps. A snapshot that another stack's pass took meanwhile shows half of them, and counts no more.
-    async fn perform(&self, stack: &StackName, engine: &Engine, plan: &Plan) -> Outcomes {
+    async fn perform(&self, engine: &Engine, plan: &Plan) -> Outcomes {
         if plan.steps.is_empty() {
             return Outcomes::new();
         }
         let outcomes = perform(engine, plan, PARALLEL).await;
         self.eyes.forget(plan).await;
-        if let Some(metrics) = self.metrics.get() {
-            metrics.did(stack.as_str(), plan, |step| outcomes.get(&step));
-        }
         outcomes
     }
 
@@ -277,8 +270,16 @@ impl Agent {
         stack: &StackName,
         generation: Generation,
         reason: &str,
+        failed_by: Option<FailedBy>,
         notes: Vec<String>,
     ) -> Option<Duration> {
+        let status = StackStatus {
+            phase: Phase::Failed,
+            generation: Some(generation.clone()),
+            failed_by,
+            notes,
+            ..unknown(stack, reason)
+        };
         let before = self.store.stack(stack);
         if before.as_ref().is_none_or(|known| known.phase != Phase::Failed || known.reason != reason) {
             let said = Transition {
@@ -286,17 +287,14 @@ impl Agent {
                 stack: stack.clone(),
                 event: TransitionEvent::Failed,
                 drift: None,
-                message: format!("failed: {reason}; running containers are left as they are"),
-                generation: Some(generation.clone()),
+                message: format!(
+                    "{}: {reason}; running containers are left as they are",
+                    status.phase_in_words()
+                ),
+                generation: Some(generation),
             };
             report(self, &[said]);
         }
-        let status = StackStatus {
-            phase: Phase::Failed,
-            generation: Some(generation),
-            notes,
-            ..unknown(stack, reason)
-        };
         self.conclude(StackStatus { last_pass: Some(clock::now()), ..status });
         None
     }

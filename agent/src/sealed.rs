@@ -51,7 +51,7 @@ pub fn of_stack(
     let root = PathBuf::from(declared.generation.as_str());
     let known_as = folder.strip_prefix(&root).map_or_else(|_| folder.to_owned(), |below| profile.join(below));
     let rooted = Rooted { inner: &Disk, profile: profile.to_owned(), root };
-    let reader = Reader { inner: &rooted, identities, found: RefCell::default() };
+    let reader = Reader { inner: &rooted, identities, found: RefCell::default(), opened: RefCell::default() };
     let request = LoadRequest { working_directory: known_as.clone(), ..LoadRequest::default() };
     let loaded = load(&request, &reader).ok();
     let mut read_by_load: BTreeSet<PathBuf> = reader.found.borrow().keys().cloned().collect();
@@ -138,6 +138,8 @@ struct Reader<'a> {
     inner: &'a dyn ReadText,
     identities: &'a Identities,
     found: RefCell<BTreeMap<PathBuf, Sealed>>,
+    /// What their readers get.
+    opened: RefCell<BTreeMap<PathBuf, Zeroizing<Vec<u8>>>>,
 }
 
 impl Reader<'_> {
@@ -185,12 +187,17 @@ fn names(sealed: &Sealed) -> Vec<u8> {
 
 impl ReadText for Reader<'_> {
     fn read(&self, path: &Path) -> io::Result<Content> {
+        // Once is enough: a plugin or a key service may take its time.
+        if let Some(bytes) = self.opened.borrow().get(path) {
+            return Ok(Content { bytes: bytes.clone(), secret: true });
+        }
         let content = self.inner.read(path)?;
         let Some(kind) = secrets::detect(&content.bytes) else { return Ok(content) };
         let (sealed, plain) = self.open(kind, &content.bytes);
-        let bytes = plain.map_or_else(|| names(&sealed), |plain| plain.expose().to_vec());
-        self.found.borrow_mut().entry(path.to_owned()).or_insert(sealed);
-        Ok(Content { bytes: Zeroizing::new(bytes), secret: true })
+        let bytes = Zeroizing::new(plain.map_or_else(|| names(&sealed), |plain| plain.expose().to_vec()));
+        self.found.borrow_mut().insert(path.to_owned(), sealed);
+        self.opened.borrow_mut().insert(path.to_owned(), bytes.clone());
+        Ok(Content { bytes, secret: true })
     }
 
     fn kind(&self, path: &Path) -> FileKind {

@@ -4,11 +4,13 @@
 use std::{
     env,
     io::{self, Read, Write},
+    os::unix::process::CommandExt as _,
     process::{Child, Command, ExitStatus, Stdio},
     thread,
     time::{Duration, Instant},
 };
 
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
 use specs::secrets::{MAX_BYTES, Plaintext, ProgramCall, SecretError};
 use zeroize::Zeroizing;
 
@@ -78,7 +80,13 @@ fn run_as(
         let name = name.to_string_lossy();
         PASSED.contains(&&*name) || PASSED_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
     }));
-    command.current_dir("/").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    // A group of its own, so that what it has started ends with it.
+    command
+        .current_dir("/")
+        .process_group(0)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
     let mut child = command.spawn().map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => ProgramError::Absent,
         _ => ProgramError::Run(error),
@@ -118,19 +126,23 @@ fn take(from: Option<impl Read>, most: u64, expected: usize) -> Vec<u8> {
     bytes
 }
 
+/// Waits for its end, and ends all that it has started: a helper that lives on would keep the pipes open.
 fn wait(child: &mut Child, patience: Duration) -> Result<ExitStatus, ProgramError> {
+    let group = Pid::from_child(child);
     let end = Instant::now() + patience;
-    loop {
-        if let Some(status) = child.try_wait()? {
-            return Ok(status);
+    // Left unreaped until its group has ended: so long the group's number is nobody else's.
+    let ended = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+    let in_time = loop {
+        match waitid(WaitId::Pid(group), ended) {
+            Ok(None) if Instant::now() < end => thread::sleep(Duration::from_millis(5)),
+            Ok(found) => break found.is_some(),
+            Err(error) => return Err(io::Error::from(error).into()),
         }
-        if Instant::now() >= end {
-            child.kill()?;
-            child.wait()?;
-            return Err(ProgramError::TimedOut(patience));
-        }
-        thread::sleep(Duration::from_millis(5));
-    }
+    };
+    // A group that is gone needs no ending.
+    let _ = kill_process_group(group, Signal::KILL);
+    let status = child.wait()?;
+    if in_time { Ok(status) } else { Err(ProgramError::TimedOut(patience)) }
 }
 
 fn first_words(said: &[u8]) -> String {
@@ -177,6 +189,9 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let error = |script: &str, patience| with(folder.path(), script, patience).expect_err("refused");
         assert!(matches!(error("exec sleep 60", 100), ProgramError::TimedOut(_)));
+        // Nor is one waited for whose helper keeps its pipes open.
+        assert!(matches!(error("sleep 60; echo A=1", 100), ProgramError::TimedOut(_)));
+        with(folder.path(), "sleep 60 & echo A=1", 20_000).expect("an answer");
         assert!(matches!(error("exec head -c 20000000 /dev/zero", 20_000), ProgramError::TooLarge));
         let failed = error("echo 'bad value hunter2' >&2; exit 1", 5000);
         assert_eq!(failed.to_string(), "`sops` failed with status 1");

@@ -1,6 +1,6 @@
 //! What makes the agent look: where does each [`Trigger`] come from?
 //!
-//! The profile's link, the table of mounts, the Engine's events and signals. None of them decides anything: each only says
+//! The profile's link, files outside it, the table of mounts, the Engine's events and signals. None of them decides anything: each only says
 //! that something may have changed, and whatever is missed, the resync finds.
 
 use std::{path::Path, rc::Rc, time::Duration};
@@ -11,20 +11,23 @@ use systemd::{mount_watch, notify, watch};
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::mpsc,
-    task::{JoinHandle, spawn_local},
+    task::{JoinHandle, spawn_blocking, spawn_local},
     time::sleep,
 };
 
-use crate::{bound::own_mounts, daemon::Agent, exit::Failure, eyes::About, triggers::Trigger};
+use crate::{daemon::Agent, decrypt::unchanged, exit::Failure, eyes::About, triggers::Trigger};
 
 /// When to ask for the Engine's events again after they have ended.
 const AGAIN: Duration = Duration::from_secs(1);
+/// How often files outside the profile are looked at. They are few (keys, what sops-nix has decrypted), and watches would
+/// be needed on folders that may not be there yet.
+const FILES: Duration = Duration::from_secs(5);
 
 /// Everything that a daemon, or one `--once`, listens to.
 pub fn listen_to_all(agent: &Rc<Agent>) -> Result<Vec<JoinHandle<()>>, Failure> {
     let mut tasks = vec![signals(agent)?, events(agent)];
     if !agent.options.once {
-        tasks.extend([profile(agent), mounts(agent)]);
+        tasks.extend([profile(agent), files(agent), mounts(agent)]);
     }
     Ok(tasks)
 }
@@ -56,7 +59,28 @@ fn profile(agent: &Rc<Agent>) -> JoinHandle<()> {
     spawn_local(async move { watch.run(|| agent.trigger(Trigger::Profile)).await })
 }
 
-/// A mount that comes or goes may be one that a stack waits for, or that a container has an older one of.
+/// An identity, or a file that a spec names outside the profile, may change at any time.
+fn files(agent: &Rc<Agent>) -> JoinHandle<()> {
+    let agent = Rc::clone(agent);
+    spawn_local(async move {
+        loop {
+            sleep(FILES).await;
+            let read = agent.files_elsewhere();
+            // Beside the loop: a file may be on a mount that does not answer.
+            let changed = spawn_blocking(move || {
+                read.into_iter()
+                    .filter(|(_, seen)| !unchanged(seen))
+                    .map(|(stack, _)| stack)
+                    .collect::<Vec<_>>()
+            });
+            for stack in changed.await.unwrap_or_default() {
+                agent.trigger(Trigger::Stack(stack));
+            }
+        }
+    })
+}
+
+/// A mount that comes or goes may be one that a stack waits for.
 fn mounts(agent: &Rc<Agent>) -> JoinHandle<()> {
     let agent = Rc::clone(agent);
     let (sender, mut changes) = mpsc::unbounded_channel();
@@ -64,15 +88,10 @@ fn mounts(agent: &Rc<Agent>) -> JoinHandle<()> {
         tracing::warn!("{}; mounts are looked at every resync only", Failure::from(error));
     }
     spawn_local(async move {
-        let mut known = own_mounts();
         while changes.recv().await.is_some() {
-            let now = own_mounts();
-            // Containers mount and unmount all day: a stack that binds elsewhere has nothing to look at.
-            let stacks = agent.stacks_on(&systemd::mounts::changed(&known, &now));
-            for stack in agent.stacks_with_mounts().into_iter().chain(stacks) {
+            for stack in agent.stacks_with_mounts() {
                 agent.trigger(Trigger::Stack(stack));
             }
-            known = now;
         }
     })
 }

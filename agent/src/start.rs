@@ -21,8 +21,8 @@ use crate::{
     daemon::Agent,
     exit::{Exit, Failure},
     methods::Control,
-    metrics::{self, Metrics, listen::Listener},
     options::{LogFormat, Options},
+    private,
     rounds::{self, Pace},
     socket,
     sources::listen_to_all,
@@ -34,7 +34,7 @@ use crate::{
 /// It cannot start.
 pub fn start(options: Options) -> Result<Exit, Failure> {
     log(options.log_format);
-    keep_memory_private();
+    private::keep_memory_private();
     folder(&options.runtime_dir, 0o755)?;
     folder(&options.state_dir, 0o700)?;
     let runtime = runtime::Builder::new_current_thread()
@@ -48,17 +48,6 @@ pub fn start(options: Options) -> Result<Exit, Failure> {
     // A read that hangs on a dead mount must not keep the daemon from ending.
     runtime.shutdown_timeout(Duration::from_millis(200));
     exit
-}
-
-/// No core dump of this process or of its children, and nobody but root looks into its memory: it holds plaintext.
-fn keep_memory_private() {
-    use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
-    let none = Rlimit { current: Some(0), maximum: Some(0) };
-    let limited = setrlimit(Resource::Core, none);
-    let private = set_dumpable_behavior(DumpableBehavior::NotDumpable);
-    if let Err(error) = limited.and(private) {
-        tracing::warn!("a crash may leave secrets in a core dump: {error}");
-    }
 }
 
 /// Sends the agent's own troubles to standard error; what happens to stacks goes through [`crate::report`].
@@ -94,41 +83,17 @@ async fn serve(options: Options) -> Result<Exit, Failure> {
     if !agent.options.once {
         tasks.push(control(&agent)?);
     }
-    tasks.extend(collect(&agent)?);
     rounds::run(Rc::clone(&agent), pace, triggers).await;
     notify::stopping();
     for task in tasks {
         task.abort();
     }
     agent.save();
-    if let Some(path) = &agent.options.metrics_file {
-        let written = metrics::write(&agent, path);
-        written.with_context(|| format!("cannot write the metrics to {}", path.display()))?;
-    }
     let status = agent.store.status(None, None);
     if agent.options.once {
         return Ok(status.as_ref().map_or(Exit::NoAnswer, Exit::of_host));
     }
     Ok(Exit::Converged)
-}
-
-/// What metrics take, where somebody is to collect them; nothing at all where not.
-fn collect(agent: &Rc<Agent>) -> Result<Vec<JoinHandle<()>>, Failure> {
-    let options = &agent.options;
-    if options.metrics.is_some() || options.metrics_file.is_some() {
-        agent.metrics.get_or_init(Metrics::new);
-    }
-    let mut tasks = Vec::new();
-    if options.once {
-        return Ok(tasks);
-    }
-    if let Some(address) = &options.metrics {
-        tasks.push(spawn_local(metrics::serve(Listener::at(address)?, Rc::clone(agent))));
-    }
-    if let Some(path) = options.metrics_file.clone() {
-        tasks.push(spawn_local(metrics::keep(Rc::clone(agent), path)));
-    }
-    Ok(tasks)
 }
 
 fn control(agent: &Rc<Agent>) -> Result<JoinHandle<()>, Failure> {

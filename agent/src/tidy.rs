@@ -87,10 +87,13 @@ mod tests {
             generation: "g".into(),
             folder: PathBuf::new(),
             project: Err("a spec that does not load keeps what it had".into()),
+            failed_by: None,
             notes: Vec::new(),
             inputs: Inputs { placed_files: [("/x".into(), placed)].into(), ..Inputs::default() },
             places: std::collections::BTreeMap::default(),
             seen: Arc::default(),
+            elsewhere: Arc::default(),
+            secrets: Arc::default(),
         };
         tidy(folder.path(), Medium::Any, std::iter::once(&want), std::iter::once(bound.clone()));
         assert!(wanted.exists() && bound.exists() && !left.exists());

@@ -4,7 +4,7 @@ use plan::{
     drift::{Drift, DriftKind, Subject},
     ids::Time,
     status::{
-        ContainerStatus, EngineStatus, HealthSummary, HostStatus, OpenDrift, Phase, ServiceStatus,
+        ContainerStatus, EngineStatus, FailedBy, HealthSummary, HostStatus, OpenDrift, Phase, ServiceStatus,
         StackStatus, VERSION, WaitStatus,
     },
 };
@@ -46,6 +46,7 @@ fn full() -> HostStatus {
         generation: Some("/nix/store/x".into()),
         phase: Phase::Working,
         since: Time(1),
+        failed_by: Some(FailedBy::Secrets),
         reason: "starts web".into(),
         applied: true,
         health: HealthSummary::Down,

@@ -4,9 +4,8 @@
 //! comments after a space, expansion in unquoted and double-quoted values.
 
 use crate::{
-    Message, Text,
+    Text,
     interpolate::{self, Lookup},
-    message,
 };
 
 /// One line that cannot be read.
@@ -15,7 +14,7 @@ pub struct DotenvError {
     /// The line, from 1.
     pub line: u32,
     /// What is wrong; holds no value.
-    pub message: Message,
+    pub message: String,
 }
 
 /// Reads a file. A key without a value is inherited through `lookup`, or left out. Later keys win.
@@ -56,10 +55,7 @@ pub fn parse_raw(text: &str, secret: bool, lookup: &dyn Lookup) -> Result<Vec<(S
         let (key, value) = line.split_once('=').map_or((line, None), |(key, value)| (key, Some(value)));
         if key.is_empty() || key.contains(char::is_whitespace) {
             let line = u32::try_from(nth + 1).unwrap_or(u32::MAX);
-            return Err(DotenvError {
-                line,
-                message: message!("'{}' is no variable name", Text::with_secrecy(key, secret)),
-            });
+            return Err(DotenvError { line, message: format!("'{key}' is no variable name") });
         }
         match value {
             Some(value) => pairs.push((key.to_owned(), Text::with_secrecy(value, secret))),
@@ -79,7 +75,7 @@ struct Reader<'t> {
 }
 
 impl<'t> Reader<'t> {
-    fn fail(&self, message: impl Into<Message>) -> DotenvError {
+    fn fail(&self, message: impl Into<String>) -> DotenvError {
         let read = self.whole.len() - self.rest.len();
         let line = u32::try_from(self.whole[..read].matches('\n').count() + 1).unwrap_or(u32::MAX);
         DotenvError { line, message: message.into() }
@@ -115,8 +111,7 @@ impl<'t> Reader<'t> {
         if let Some(odd) =
             written.chars().find(|c| !c.is_alphanumeric() && !"_.-[]".contains(*c) && !c.is_whitespace())
         {
-            let odd = Text::with_secrecy(odd, self.secret);
-            return Err(self.fail(message!("unexpected character '{}' in variable name", odd)));
+            return Err(self.fail(format!("unexpected character '{odd}' in variable name")));
         }
         if written.contains(char::is_whitespace) {
             return Err(self.fail("a variable name cannot contain a space"));
@@ -188,7 +183,7 @@ impl<'t> Reader<'t> {
         };
         interpolate::expand(&text, &lookup, &mut |_| {}).map_err(|failure| match failure {
             interpolate::Failure::Required { name, message } => {
-                self.fail(message!("required variable {} is missing a value: {}", name, message))
+                self.fail(format!("required variable {name} is missing a value: {message}"))
             }
             _ => self.fail("invalid interpolation format"),
         })

@@ -7,15 +7,27 @@
 use std::{collections::BTreeMap, fmt::Write as _};
 
 use sha2::{Digest, Sha256};
+use zeroize::Zeroizing;
 
 use crate::{
     Text, canonical,
     model::{Network, Service, Volume},
+    secrets::DigestKey,
 };
 
 /// The hash of a service. `containers` gives the id of the container that each `service:X` means now.
 pub fn service(service: &Service, containers: &BTreeMap<String, String>) -> String {
     digest(&service_json(service, containers))
+}
+
+/// The same, except that a service with a secret in it has a hash that only a holder of `key` can compute: Docker
+/// Compose's own would let everybody who reads the label test a guess of the secret.
+pub fn service_keyed(service: &Service, containers: &BTreeMap<String, String>, key: &DigestKey) -> String {
+    let tree = canonical::service_tree(service);
+    let mut secrets = Vec::new();
+    tree.secrets(&mut secrets);
+    let json = Zeroizing::new(service_json(service, containers));
+    if secrets.is_empty() { digest(&json) } else { key.whole(json.as_bytes()) }
 }
 
 /// What is hashed for a service.
@@ -82,7 +94,7 @@ mod tests {
     fn the_plain_service() {
         let service = Service {
             image: "ref-busybox:1".into(),
-            networks: BTreeMap::from([("default".into(), None)]),
+            networks: BTreeMap::from([("default".to_owned(), None)]),
             ..Service::default()
         };
         let none = BTreeMap::new();
@@ -93,12 +105,29 @@ mod tests {
         assert!(super::service(&service, &none).starts_with("2fd48fb22cca7e77"));
     }
 
+    #[test]
+    fn a_service_with_a_secret_has_a_hash_that_lets_nobody_test_a_guess() {
+        let none = BTreeMap::new();
+        let (key, other) = (DigestKey::new([1; 32]), DigestKey::new([2; 32]));
+        let with = |value: Text| Service {
+            environment: [("PW".to_owned(), Some(value))].into_iter().collect(),
+            ..Service::default()
+        };
+        let (open, secret) = (with(Text::plain("a")), with(Text::secret("a")));
+        assert_eq!(service_keyed(&open, &none, &key), service(&open, &none));
+        let hash = service_keyed(&secret, &none, &key);
+        assert_eq!((hash.len(), &hash), (64, &service_keyed(&secret, &none, &key)));
+        assert_ne!(hash, service(&secret, &none));
+        assert_ne!(hash, service_keyed(&secret, &none, &other));
+        assert_ne!(hash, service_keyed(&with(Text::secret("b")), &none, &key));
+    }
+
     /// Recorded from Docker Compose 2.40.3: the default network of the project `ref-h1`, and one of its volumes.
     #[test]
     fn networks_and_volumes() {
         let network = Network { name: "ref-h1_default".into(), ..Network::default() };
         assert!(super::network(&network).starts_with("8799275a0f5d70de"));
-        let labels = BTreeMap::from([("l".into(), Text::plain("1"))]);
+        let labels = BTreeMap::from([("l".to_owned(), Text::plain("1"))]);
         let volume = Volume { name: "ref-h1_named".into(), labels, ..Volume::default() };
         assert!(super::volume(&volume).starts_with("3ddf2e3d8e0d25a5"));
     }

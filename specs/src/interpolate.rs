@@ -6,7 +6,6 @@
 use crate::{
     Problem, Text,
     doc::{Node, Path, Span, Value},
-    message,
 };
 
 /// Where variables come from.
@@ -34,9 +33,9 @@ pub enum Failure {
     /// `${A:?why}` where `A` is not set.
     Required {
         /// The variable.
-        name: Text,
+        name: String,
         /// What the file says about it.
-        message: Text,
+        message: String,
     },
     /// Nested too deep or grown too long.
     TooLarge,
@@ -46,19 +45,17 @@ pub enum Failure {
 pub fn expand_document(node: &mut Node, path: &Path, lookup: &dyn Lookup, problems: &mut Vec<Problem>) {
     match &mut node.value {
         Value::Str(text) if text.expose().contains('$') => {
-            let (mut unset, secret) = (Vec::new(), text.is_secret());
+            let mut unset = Vec::new();
             match expand(text, lookup, &mut |name| unset.push(name.to_owned())) {
                 Ok(expanded) => *text = expanded,
                 Err(failure) => problems.push(failure.problem(node.span, path, text)),
             }
             unset.sort();
             unset.dedup();
-            problems.extend(unset.into_iter().map(|name| {
-                // A dollar sign in a password seems to name a variable.
-                let name = Text::with_secrecy(name, secret);
-                let message = message!("the variable {} is not set and becomes an empty string", name);
+            problems.extend(unset.iter().map(|name| {
+                let message = format!("the variable {name} is not set and becomes an empty string");
                 Problem::warning("unset-variable", node.span, path, message)
-                    .hint(message!("set it, or write ${{{}:-DEFAULT}}", name))
+                    .hint(format!("set it, or write ${{{name}:-DEFAULT}}"))
             }));
         }
         Value::Seq(items) => {
@@ -79,7 +76,7 @@ impl Failure {
     fn problem(&self, at: Span, path: &Path, text: &Text) -> Problem {
         match self {
             Self::Format => {
-                let message = message!("invalid interpolation format in '{}'", text);
+                let message = format!("invalid interpolation format in '{}'", text.shown());
                 Problem::error("interpolation", at, path, message)
                     .hint("write $$ for a dollar sign that stays")
             }
@@ -87,9 +84,9 @@ impl Failure {
                 "required-variable",
                 at,
                 path,
-                message!("required variable {} is missing a value: {}", name, message),
+                format!("required variable {name} is missing a value: {message}"),
             )
-            .hint(message!("set {} in .env, in an env file, or in the environment", name)),
+            .hint(format!("set {name} in .env, in an env file, or in the environment")),
             Self::TooLarge => {
                 Problem::error("interpolation", at, path, "the expanded value is too long or nests too deep")
             }
@@ -102,20 +99,15 @@ impl Failure {
 /// # Errors
 /// A malformed form, or a required variable without a value.
 pub fn expand(text: &Text, lookup: &dyn Lookup, unset: &mut dyn FnMut(&str)) -> Result<Text, Failure> {
-    let secret = text.is_secret();
-    let open = secret.then_some(0);
-    let mut expansion = Expansion { lookup, unset, out: String::new(), open, secret, depth: 0 };
+    let mut expansion = Expansion { lookup, unset, out: String::new(), secret: text.is_secret(), depth: 0 };
     expansion.run(text.expose())?;
-    Ok(expansion.text())
+    Ok(Text::with_secrecy(expansion.out, expansion.secret))
 }
 
 struct Expansion<'a> {
     lookup: &'a dyn Lookup,
     unset: &'a mut dyn FnMut(&str),
     out: String,
-    /// How much of `out` was written in the open, where something secret follows.
-    open: Option<usize>,
-    /// Whether the text itself came from a secret, with the names of the variables in it.
     secret: bool,
     depth: usize,
 }
@@ -157,9 +149,7 @@ impl Expansion<'_> {
     }
 
     fn push(&mut self, value: &Text) {
-        if let (None, Text::Secret { open, .. }) = (self.open, value) {
-            self.open = Some(self.out.len() + open);
-        }
+        self.secret |= value.is_secret();
         self.out.push_str(value.expose());
     }
 
@@ -188,8 +178,8 @@ impl Expansion<'_> {
             ('+', _) if counts => self.push(&alternative),
             ('+', _) => {}
             _ => {
-                let name = Text::with_secrecy(name, self.secret);
-                return Err(Failure::Required { name, message: alternative });
+                let message = alternative.shown().into_owned();
+                return Err(Failure::Required { name: name.to_owned(), message });
             }
         }
         Ok(())
@@ -203,19 +193,11 @@ impl Expansion<'_> {
             lookup: self.lookup,
             unset: &mut *self.unset,
             out: String::new(),
-            open: self.secret.then_some(0),
-            secret: self.secret,
+            secret: false,
             depth: self.depth + 1,
         };
         inner.run(text)?;
-        Ok(inner.text())
-    }
-
-    fn text(self) -> Text {
-        match self.open {
-            Some(open) => Text::secret_after(open, self.out),
-            None => Text::Plain(self.out),
-        }
+        Ok(Text::with_secrecy(inner.out, inner.secret))
     }
 }
 
@@ -289,7 +271,5 @@ mod tests {
         let text = expand(&Text::plain("postgres://u:${PW}@db"), &lookup, &mut |_| {}).unwrap();
         assert_eq!(text.to_string(), "***");
         assert_eq!(text.expose(), "postgres://u:hush@db");
-        let pair = expand(&Text::plain("PW=${PW:-x${PW}}"), &lookup, &mut |_| {}).unwrap();
-        assert_eq!(pair.split_once('=').unwrap().0.to_string(), "PW");
     }
 }

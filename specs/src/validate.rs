@@ -6,9 +6,8 @@
 use std::net::IpAddr;
 
 use crate::{
-    Message, Problem, Text,
-    doc::{Key, Map, Node, Path, Span, Value},
-    message,
+    Problem, Text,
+    doc::{Map, Node, Path, Span, Value},
 };
 
 /// Reports every object that breaks one of the rules.
@@ -34,7 +33,7 @@ struct Check<'p> {
 }
 
 impl Check<'_> {
-    fn wrong(&mut self, at: Span, path: &Path, message: impl Into<Message>) {
+    fn wrong(&mut self, at: Span, path: &Path, message: impl Into<String>) {
         self.problems.push(Problem::error("exclusive", at, path, message));
     }
 
@@ -43,29 +42,27 @@ impl Check<'_> {
         if fields.get("external").is_none_or(|entry| entry.node.value != Value::Bool(true)) {
             return;
         }
-        let odd = |key: &&Key| *key != "external" && *key != "name" && !key.starts_with("x-");
+        let odd = |key: &&String| *key != "external" && *key != "name" && !key.starts_with("x-");
         if let Some(key) = fields.keys().find(odd) {
-            let message = message!(
-                "conflicting parameters 'external' and '{}': an external volume is not made here",
-                key
-            );
-            self.wrong(fields[&**key].key, &path.key(key), message);
+            let message =
+                format!("conflicting parameters 'external' and '{key}': an external volume is not made here");
+            self.wrong(fields[key].key, &path.key(key), message);
         }
     }
 
-    fn file_object(&mut self, node: &Node, keys: &[&'static str], path: &Path) {
+    fn file_object(&mut self, node: &Node, keys: &[&str], path: &Path) {
         let Some(fields) = node.as_map() else {
-            return self.wrong(node.span, path, message!("one of {} must be set", Message::list(keys, ", ")));
+            return self.wrong(node.span, path, format!("one of {} must be set", keys.join(", ")));
         };
-        let given: Vec<&'static str> = keys.iter().copied().filter(|key| fields.contains_key(*key)).collect();
+        let given: Vec<&str> = keys.iter().copied().filter(|key| fields.contains_key(*key)).collect();
         match given.as_slice() {
             [] if fields.contains_key("driver") || fields.contains_key("external") => {}
-            [] => self.wrong(node.span, path, message!("one of {} must be set", Message::list(keys, ", "))),
+            [] => self.wrong(node.span, path, format!("one of {} must be set", keys.join(", "))),
             [_] => {}
             [.., last] => {
-                let message = message!("{} exclude each other", Message::list(&given, " and "));
+                let message = format!("{} exclude each other", given.join(" and "));
                 let mut written = given.iter().map(|key| fields[*key].key).filter(|key| key.is_written());
-                self.wrong(written.next_back().unwrap_or(node.span), &path.key(*last), message);
+                self.wrong(written.next_back().unwrap_or(node.span), &path.key(last), message);
             }
         }
     }
@@ -107,7 +104,7 @@ fn items(node: Option<&Node>) -> &[Node] {
     node.and_then(Node::as_seq).unwrap_or_default()
 }
 
-fn entries<'n>(document: &'n Node, section: &str) -> impl Iterator<Item = (&'n Key, &'n Node)> {
+fn entries<'n>(document: &'n Node, section: &str) -> impl Iterator<Item = (&'n String, &'n Node)> {
     let map: Option<&Map> = document.get(section).and_then(Node::as_map);
     map.into_iter().flatten().map(|(name, entry)| (name, &entry.node))
 }

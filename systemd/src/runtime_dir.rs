@@ -189,16 +189,33 @@ impl PlaintextDir {
         as_asked.then(|| fs::File::from(file))
     }
 
+    /// Writes into the file that a container has bound. Root without `CAP_DAC_OVERRIDE`, as the unit has it, may write into
+    /// a file only as its owner, and only where its mode says so: for that moment it is the agent's own, and nobody
+    /// else reads it.
     fn overwrite(&self, name: &str, bytes: &[u8], owner: Owner) -> io::Result<()> {
-        let flags = OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        let mut file = match rustix::fs::openat(&self.folder, name, flags, Mode::empty()) {
-            Ok(file) => fs::File::from(file),
-            // Who is not root cannot open a file to write that only says "read".
-            Err(Errno::ACCESS) => return self.write(name, bytes, owner),
-            Err(error) => return Err(error.into()),
-        };
-        file.write_all(bytes)?;
-        file.set_len(bytes.len() as u64)
+        let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let file = rustix::fs::openat(&self.folder, name, flags | OFlags::RDONLY, Mode::empty())?;
+        let facts = rustix::fs::fstat(&file)?;
+        let (own, theirs) = (rustix::process::geteuid(), Uid::from_raw(facts.st_uid));
+        if own != theirs {
+            rustix::fs::fchown(&file, Some(own), None)?;
+        }
+        rustix::fs::fchmod(&file, Mode::RUSR | Mode::WUSR)?;
+        let written = (|| {
+            let mut file = fs::File::from(rustix::fs::openat(
+                &self.folder,
+                name,
+                flags | OFlags::WRONLY,
+                Mode::empty(),
+            )?);
+            file.write_all(bytes)?;
+            file.set_len(bytes.len() as u64)
+        })();
+        rustix::fs::fchmod(&file, Mode::from_raw_mode(owner.mode & 0o777))?;
+        if own != theirs {
+            rustix::fs::fchown(&file, Some(theirs), None)?;
+        }
+        written
     }
 
     fn write(&self, name: &str, bytes: &[u8], owner: Owner) -> io::Result<()> {
@@ -216,7 +233,14 @@ impl PlaintextDir {
         if owner.uid.is_some() || owner.gid.is_some() {
             rustix::fs::fchown(&file, owner.uid.map(Uid::from_raw), owner.gid.map(Gid::from_raw))?;
         }
-        rustix::fs::renameat(&self.folder, &new, &self.folder, name)?;
+        match rustix::fs::renameat(&self.folder, &new, &self.folder, name) {
+            // An Engine that starts before the agent does makes folders where files are bound by an older form.
+            Err(Errno::ISDIR) => {
+                rustix::fs::unlinkat(&self.folder, name, AtFlags::REMOVEDIR)?;
+                rustix::fs::renameat(&self.folder, &new, &self.folder, name)?;
+            }
+            moved => moved?,
+        }
         Ok(())
     }
 }
@@ -365,8 +389,15 @@ mod tests {
         assert_eq!(left, [other]);
     }
 
+    /// What an Engine leaves that finds nothing where a file is to be bound.
+    fn path_of_a_folder(dir: &PlaintextDir) -> PathBuf {
+        let path = dir.path().join(file_name("folder", Owner::default()));
+        fs::create_dir(&path).expect("made");
+        path
+    }
+
     #[test]
-    fn links_are_replaced_or_refused_and_never_followed() {
+    fn links_and_folders_are_replaced_or_refused_and_never_followed() {
         let (top, dir) = opened();
         let victim = top.path().join("victim");
         fs::write(&victim, "theirs").expect("written");
@@ -376,6 +407,9 @@ mod tests {
         let path = dir.place("db", b"1", Owner::default(), Replace::Whole).expect("placed");
         assert_eq!(fs::read(&path).expect("there"), b"1");
         assert_eq!(fs::read(&victim).expect("there"), b"theirs");
+        let path = path_of_a_folder(&dir);
+        assert_eq!(dir.place("folder", b"1", Owner::default(), Replace::Whole).expect("placed"), path);
+        assert_eq!(fs::read(&path).expect("there"), b"1");
         let other = tempfile::tempdir().expect("a folder");
         symlink(top.path(), other.path().join("secrets")).expect("linked");
         assert!(matches!(PlaintextDir::open(other.path(), Medium::Any), Err(PlaceError::Folder { .. })));

@@ -14,12 +14,13 @@ use serde_json::Value;
 use crate::{Engine, PATIENCE, Profile};
 
 /// The built programs, with folders of their own.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Programs {
     bin: PathBuf,
     arguments: Vec<String>,
     socket: String,
     host: String,
+    confined: bool,
 }
 
 impl Programs {
@@ -37,7 +38,7 @@ impl Programs {
             ["--state-dir".to_owned(), at("state")],
             ["--host".to_owned(), "test".to_owned()],
         ];
-        Self { bin, arguments: arguments.concat(), socket, host: engine.host() }
+        Self { bin, arguments: arguments.concat(), socket, host: engine.host(), confined: false }
     }
 
     /// Where a program is, built where that is due.
@@ -74,6 +75,13 @@ impl Programs {
         self
     }
 
+    /// The same with the capabilities that the unit leaves to the agent.
+    #[must_use]
+    pub fn confined(mut self) -> Self {
+        self.confined = true;
+        self
+    }
+
     /// The same, talking to another socket than the Engine's own.
     #[must_use]
     pub fn over(mut self, socket: &Path) -> Self {
@@ -86,12 +94,26 @@ impl Programs {
     /// # Panics
     /// It cannot be started.
     pub fn agentctl(&self, arguments: &[&str]) -> Output {
+        self.agentctl_command().args(arguments).output().expect("it runs")
+    }
+
+    /// The command for `agentctl` with the daemon's socket.
+    #[must_use]
+    pub fn agentctl_command(&self) -> Command {
         let mut command = Command::new(self.bin.join("agentctl"));
-        command.args(["--socket", &self.socket]).args(arguments).output().expect("it runs")
+        command.args(["--socket", &self.socket]);
+        command
     }
 
     fn agent(&self) -> Command {
-        let mut command = Command::new(self.bin.join("compose-agent"));
+        let program = self.bin.join("compose-agent");
+        let mut command = if self.confined {
+            let mut command = Command::new("setpriv");
+            command.arg(format!("--bounding-set=-all,{}", unit_capabilities())).arg(program);
+            command
+        } else {
+            Command::new(program)
+        };
         command.env("DOCKER_HOST", &self.host).args(&self.arguments);
         command
     }
@@ -161,6 +183,15 @@ impl Programs {
             sleep(Duration::from_millis(100));
         }
     }
+}
+
+/// `CapabilityBoundingSet=` of the unit, as setpriv(1) takes it: `+chown,…`.
+fn unit_capabilities() -> String {
+    let unit = include_str!("../../systemd/units/compose-agent.service");
+    let line = unit.lines().find_map(|line| line.strip_prefix("CapabilityBoundingSet="));
+    let names = line.expect("the unit says so").split_whitespace();
+    let names = names.map(|name| format!("+{}", name.trim_start_matches("CAP_").to_lowercase()));
+    names.collect::<Vec<_>>().join(",")
 }
 
 /// A running daemon.

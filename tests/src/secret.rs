@@ -8,6 +8,11 @@ use std::{
 
 use age::secrecy::ExposeSecret as _;
 
+/// A file of the recorded fixtures, `keys/age.txt` or `cases/dotenv-age.sops`.
+pub fn recorded(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../specs/tests/data/secrets").join(name)
+}
+
 /// An age identity that exists for one test.
 #[allow(missing_debug_implementations, reason = "it holds a key")]
 pub struct Key(age::x25519::Identity);
@@ -30,13 +35,26 @@ impl Key {
         path
     }
 
+    /// For whom files are encrypted: `age1…`.
+    pub fn recipient(&self) -> String {
+        self.0.to_public().to_string()
+    }
+
     /// An age file, armoured.
     ///
     /// # Panics
     /// It cannot be encrypted.
     pub fn encrypt(&self, plaintext: &str) -> String {
-        let recipient = self.0.to_public();
-        let recipients = std::iter::once(&recipient as &dyn age::Recipient);
+        self.encrypt_also_to(&[], plaintext)
+    }
+
+    /// The same with more recipients.
+    ///
+    /// # Panics
+    /// It cannot be encrypted.
+    pub fn encrypt_also_to(&self, others: &[&Self], plaintext: &str) -> String {
+        let recipients: Vec<_> = others.iter().chain([&self]).map(|key| key.0.to_public()).collect();
+        let recipients = recipients.iter().map(|recipient| recipient as &dyn age::Recipient);
         let encryptor = age::Encryptor::with_recipients(recipients).expect("a recipient");
         let mut bytes = Vec::new();
         let armour = age::armor::ArmoredWriter::wrap_output(&mut bytes, age::armor::Format::AsciiArmor);

@@ -2,14 +2,15 @@
 
 use std::collections::BTreeMap;
 
+use specs::MASK;
+
 use crate::{
     backoff, contest,
-    desired::Desired,
-    drift::{Drift, DriftKind, Subject},
+    desired::{Desired, DesiredService},
+    drift::Drift,
     ids::{ServiceName, Time},
     memory::StackMemory,
     observed::{Health, Observed, ObservedContainer, RunState},
-    sources,
     status::{
         ContainerStatus, HealthSummary, OpenDrift, Phase, ServiceStatus, StackStatus, Transition,
         TransitionEvent, WaitStatus,
@@ -35,7 +36,6 @@ pub fn account(
     let failed = remember_failures(plan, observed, outcomes, &mut next, now);
     keep_memos(plan, outcomes, &mut next);
     forget_the_gone(plan, observed, &mut next);
-    remember_bound(desired, observed, &mut next);
     count_corrections(desired, (plan, outcomes), &mut next, now);
     let (open, waiting) = open(plan, memory, now);
     compare_open(desired, memory, &open, done, now, &mut transitions);
@@ -66,6 +66,7 @@ pub fn account(
         generation: Some(desired.generation.clone()),
         phase,
         since,
+        failed_by: None,
         reason,
         applied: failed.is_none()
             && !outcomes.values().any(|outcome| !matches!(outcome, Outcome::Done { .. })),
@@ -179,26 +180,6 @@ fn forget_the_gone(plan: &Plan, observed: &Observed, memory: &mut StackMemory) {
     memory.delivered.retain(|id, _| observed.containers.iter().any(|found| found.id.as_str() == id));
 }
 
-/// What containers have bound that have started since it was last looked at.
-fn remember_bound(desired: &Desired, observed: &Observed, memory: &mut StackMemory) {
-    memory.bound.retain(|id, _| observed.containers.iter().any(|found| found.id.as_str() == id));
-    let running = observed.containers.iter().filter(|found| found.state.status == RunState::Running);
-    for container in running.filter(|found| desired.owns(found)) {
-        let Some(replica) = &container.labels.replica else { continue };
-        let Some(service) = desired.services.get(&replica.service) else { continue };
-        let known = memory.bound.get(container.id.as_str());
-        if known.is_some_and(|known| known.started == container.state.started_at) {
-            continue;
-        }
-        let bound = sources::bound(&service.spec, &desired.inputs.sources, container.state.started_at);
-        if bound.sources.is_empty() {
-            memory.bound.remove(container.id.as_str());
-        } else {
-            memory.bound.insert(container.id.to_string(), bound);
-        }
-    }
-}
-
 /// What is left alone after a failure: the image, or the service. It is what deciding looks a backoff up by.
 fn backoff_key(act: &Act, plan: &Plan, observed: &Observed) -> String {
     let service = match act {
@@ -228,7 +209,7 @@ fn open(plan: &Plan, memory: &StackMemory, now: Time) -> (Vec<OpenDrift>, Vec<Wa
     let since = |drift: &Drift| {
         memory.open.iter().find(|open| same(&open.drift, drift)).map_or(now, |open| open.since)
     };
-    let mut open: Vec<OpenDrift> = Vec::new();
+    let mut open = Vec::new();
     let mut waiting: Vec<WaitStatus> = Vec::new();
     for finding in &plan.findings {
         let verdict = match &finding.verdict {
@@ -247,10 +228,7 @@ fn open(plan: &Plan, memory: &StackMemory, now: Time) -> (Vec<OpenDrift>, Vec<Wa
                 format!("waiting: {}", wait.what)
             }
         };
-        // Two replicas that are missing are one thing to say.
-        if !open.iter().any(|known| same(&known.drift, &finding.drift)) {
-            open.push(OpenDrift { since: since(&finding.drift), drift: finding.drift.clone(), verdict });
-        }
+        open.push(OpenDrift { since: since(&finding.drift), drift: finding.drift.clone(), verdict });
     }
     waiting.dedup_by(|a, b| a.what == b.what);
     (open, waiting)
@@ -282,7 +260,12 @@ fn compare_open(
     };
     for found in open.iter().filter(|found| !memory.open.iter().any(|known| same(&known.drift, &found.drift)))
     {
-        say(beginning(plan, &found.drift), Some(&found.drift), words(&found.drift, &found.verdict));
+        let event = if found.verdict.starts_with("waiting") {
+            TransitionEvent::Waiting
+        } else {
+            TransitionEvent::Found
+        };
+        say(event, Some(&found.drift), words(&found.drift, &found.verdict));
     }
     for known in memory.open.iter().filter(|known| !open.iter().any(|found| same(&known.drift, &found.drift)))
     {
@@ -305,21 +288,6 @@ fn compare_open(
             }
             _ => {}
         }
-    }
-}
-
-/// How a difference begins: one that is only a step on the way (a check that has not answered yet, a dependency that is
-/// not up) is waited for; one that somebody or something keeps the agent from putting right was found all the same.
-fn beginning(plan: &Plan, drift: &Drift) -> TransitionEvent {
-    let finding = plan.findings.iter().find(|finding| same(&finding.drift, drift));
-    match finding.map(|finding| &finding.verdict) {
-        Some(Verdict::Note(_)) => TransitionEvent::Note,
-        Some(Verdict::Wait(_)) if drift.subject == Subject::Stack => TransitionEvent::Waiting,
-        Some(Verdict::Wait(wait)) if matches!(wait.on, WaitKind::Hold | WaitKind::Backoff) => {
-            TransitionEvent::Found
-        }
-        Some(Verdict::Wait(_)) if drift.kind != DriftKind::Restarting => TransitionEvent::Waiting,
-        _ => TransitionEvent::Found,
     }
 }
 
@@ -385,7 +353,7 @@ fn services(desired: &Desired, observed: &Observed) -> Vec<ServiceStatus> {
                 name: service.name.clone(),
                 replicas: service.replicas,
                 health,
-                containers: containers.into_iter().map(container_status).collect(),
+                containers: containers.into_iter().map(|found| container_status(found, service)).collect(),
             }
         })
         .collect()
@@ -408,14 +376,19 @@ fn health(container: &ObservedContainer, one_shot: bool) -> HealthSummary {
     }
 }
 
-fn container_status(container: &ObservedContainer) -> ContainerStatus {
+fn container_status(container: &ObservedContainer, service: &DesiredService) -> ContainerStatus {
     let state = &container.state;
     ContainerStatus {
         name: container.name.clone(),
         id: container.id.clone(),
         state: state.status.as_str().to_owned(),
         health: state.health.map(|health| health.as_str().to_owned()),
-        image: container.spec.image.shown().into_owned(),
+        // The Engine does not know that a tag came out of an encrypted file.
+        image: if service.spec.image.is_secret() {
+            MASK.into()
+        } else {
+            container.spec.image.shown().into_owned()
+        },
         image_id: container.image_id.to_string(),
         started_at: state.started_at,
         exit_code: (state.status == RunState::Exited).then_some(state.exit_code),

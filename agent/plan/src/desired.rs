@@ -6,13 +6,15 @@ use std::{
     sync::Arc,
 };
 
-use specs::model::{FileReference, Project, Service};
+use specs::{
+    model::{FileReference, Project, Service},
+    secrets::DigestKey,
+};
 
 use crate::{
     container::ContainerSpec,
     ids::{Generation, ImageId, ProjectName, ServiceName, StackName},
     resource::{NetworkSpec, VolumeSpec},
-    sources::SourceFact,
 };
 
 /// One stack as declared by one generation, ready to be compared.
@@ -130,12 +132,21 @@ pub struct Inputs {
     /// Bind sources that the profile declares: the path as declared → the path with links resolved. The latter is what is
     /// mounted: a store path stays the same while its content does.
     pub resolved: BTreeMap<PathBuf, PathBuf>,
-    /// What stands at the sources of binds whose content nothing else accounts for; one that does not answer is left out.
-    pub sources: BTreeMap<PathBuf, SourceFact>,
     /// Bind sources that are not there.
     pub missing_paths: BTreeSet<PathBuf>,
     /// The image archives of `x-agent.images`, by the path as declared.
     pub archives: BTreeMap<PathBuf, Archive>,
+    /// Digests of contents that no file has (`content:`, `environment:`) and that are copied into the container, by
+    /// [`content_path`].
+    pub contents: BTreeMap<PathBuf, String>,
+    /// The host's digest key, where it is known: hashes of services with secrets are keyed with it.
+    pub key: Option<DigestKey>,
+}
+
+/// Under which path the content of an entry of `secrets:` or `configs:` is known that no file has. No file of the
+/// profile has such a name unless it wants to.
+pub fn content_path(project: &Project, list: &str, name: &str) -> PathBuf {
+    project.working_dir.join(format!("compose.yaml#{list}/{name}"))
 }
 
 /// One image archive.

@@ -34,7 +34,7 @@ pub fn container(desired: &Desired, service: &Service, replica: &Replica) -> BTr
     let depends_on: Vec<String> = service
         .depends_on
         .iter()
-        .map(|(name, edge)| format!("{}:{}:{}", name.expose(), edge.condition.as_str(), edge.restart))
+        .map(|(name, edge)| format!("{name}:{}:{}", edge.condition.as_str(), edge.restart))
         .collect();
     let mut labels = common(desired);
     for (key, value) in [
@@ -48,6 +48,14 @@ pub fn container(desired: &Desired, service: &Service, replica: &Replica) -> BTr
         labels.insert(key.to_owned(), value);
     }
     labels
+}
+
+/// Compose's hash of a service; one that nobody can test a guess against where the service has a secret in it.
+pub fn hash(desired: &Desired, service: &Service, shared: &BTreeMap<String, String>) -> String {
+    match &desired.inputs.key {
+        Some(key) => specs::hash::service_keyed(service, shared, key),
+        None => specs::hash::service(service, shared),
+    }
 }
 
 /// The labels of a network.

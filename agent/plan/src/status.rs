@@ -63,6 +63,9 @@ pub struct StackStatus {
     pub phase: Phase,
     /// Since when.
     pub since: Time,
+    /// What failed it, where that asks for another remedy than the spec does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failed_by: Option<FailedBy>,
     /// One line that says why it is in this phase.
     pub reason: String,
     /// Whether the last pass did all that it wanted to; apart from health.
@@ -117,6 +120,24 @@ impl Phase {
             Self::Unknown => "unknown",
             Self::Contested => "contested",
             Self::Failed => "failed",
+        }
+    }
+}
+
+/// What fails a stack beside its spec and the Engine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FailedBy {
+    /// An encrypted file that cannot be opened, or does not have what is asked of it.
+    Secrets,
+}
+
+impl StackStatus {
+    /// The phase for people: `failed(secrets)`.
+    pub fn phase_in_words(&self) -> &'static str {
+        match (self.phase, self.failed_by) {
+            (Phase::Failed, Some(FailedBy::Secrets)) => "failed(secrets)",
+            (phase, _) => phase.as_str(),
         }
     }
 }

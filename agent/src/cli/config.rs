@@ -11,10 +11,8 @@ use specs::{
     Content, FileKind, LoadRequest, Loaded, MAX_FILE, ReadText, Severity, Text,
     canonical::{self, Secrets},
     disk::Disk,
-    doc::Key,
     hash, load,
     model::Service,
-    secrets::Identities,
     variables::{Variable, table},
 };
 
@@ -22,6 +20,7 @@ use super::{print, problems};
 use crate::{
     decrypt::Decrypting,
     exit::{Exit, Failure},
+    identities::{self, Found},
 };
 
 /// Loads a compose project and prints it in canonical form.
@@ -47,7 +46,7 @@ pub(super) struct Config {
     #[arg(long, value_name = "NAME")]
     profile: Vec<String>,
 
-    /// A file with age identities, where files are encrypted; may be given several times.
+    /// A file with age identities, or an ssh host key; may be given several times [default: as the daemon's].
     #[arg(long, value_name = "FILE")]
     age_key: Vec<PathBuf>,
 
@@ -117,7 +116,13 @@ struct Only {
 
 impl Config {
     pub(super) fn run(&self) -> Result<Exit, Failure> {
-        let identities = identities(&self.age_key)?;
+        let Found { identities, troubles, .. } = identities::load(&identities::places(&self.age_key));
+        let failed = |found: specs::Problems| {
+            problems::talk(&found.list, &found.sources);
+            // What could not be decrypted may be so because of these.
+            troubles.iter().for_each(|trouble| anstream::eprintln!("{trouble}"));
+            Ok(Exit::NoAnswer)
+        };
         let disk = Disk;
         let reader = Decrypting::new(&disk, &identities);
         let reader = WithInput { reader: &reader };
@@ -126,19 +131,13 @@ impl Config {
             match specs::variables(&request, &reader) {
                 Ok(found) if self.format == Some(Format::Json) => super::print_json(&described(&found))?,
                 Ok(found) => print(&table(&found)),
-                Err(found) => {
-                    problems::talk(&found.list, &found.sources);
-                    return Ok(Exit::NoAnswer);
-                }
+                Err(found) => return failed(found),
             }
             return Ok(Exit::Converged);
         }
         let loaded = match load(&request, &reader) {
             Ok(loaded) => loaded,
-            Err(found) => {
-                problems::talk(&found.list, &found.sources);
-                return Ok(Exit::NoAnswer);
-            }
+            Err(found) => return failed(found),
         };
         problems::talk(&loaded.warnings, &loaded.sources);
         print(&self.text(loaded)?);
@@ -183,13 +182,13 @@ impl Config {
         let services = &project.services;
         Ok(match () {
             () if only.quiet => String::new(),
-            () if only.names => lines(services.keys().map(ToString::to_string)),
+            () if only.names => lines(services.keys().cloned()),
             () if !only.hash.is_empty() => hashes(services, &only.hash)?,
             () if only.images => lines(
                 services.iter().map(|(name, service)| image_of(&project.name, name, &shown(&service.image))),
             ),
-            () if only.networks => lines(project.networks.keys().map(ToString::to_string)),
-            () if only.volumes => lines(project.volumes.keys().map(ToString::to_string)),
+            () if only.networks => lines(project.networks.keys().cloned()),
+            () if only.volumes => lines(project.volumes.keys().cloned()),
             () if only.profiles => {
                 let all = services.values().chain(project.disabled_services.values());
                 let mut names: Vec<String> =
@@ -247,9 +246,9 @@ fn described(variables: &BTreeMap<String, Variable>) -> serde_json::Value {
 }
 
 /// Keeps the named services and what they depend on.
-fn choose(services: &mut BTreeMap<Key, Service>, names: &[String]) -> Result<(), Failure> {
-    let mut kept: Vec<Key> = Vec::new();
-    let mut open: Vec<Key> = names.iter().map(Key::from).collect();
+fn choose(services: &mut BTreeMap<String, Service>, names: &[String]) -> Result<(), Failure> {
+    let mut kept: Vec<String> = Vec::new();
+    let mut open: Vec<String> = names.to_vec();
     while let Some(name) = open.pop() {
         let Some(service) = services.get(&name) else {
             return Err(Failure::usage(format!("there is no service `{name}`")));
@@ -262,13 +261,12 @@ fn choose(services: &mut BTreeMap<Key, Service>, names: &[String]) -> Result<(),
 }
 
 /// A line per service. A joined service counts by its name: which container that is, only the Engine knows.
-fn hashes(services: &BTreeMap<Key, Service>, wanted: &[String]) -> Result<String, Failure> {
+fn hashes(services: &BTreeMap<String, Service>, wanted: &[String]) -> Result<String, Failure> {
     let all = wanted.iter().any(|name| name == "*");
-    if let Some(name) = wanted.iter().find(|name| !all && !services.contains_key(name.as_str())) {
+    if let Some(name) = wanted.iter().find(|name| !all && !services.contains_key(*name)) {
         return Err(Failure::usage(format!("there is no service `{name}`")));
     }
-    let chosen =
-        services.iter().filter(|(name, _)| all || wanted.iter().any(|wanted| name.expose() == wanted));
+    let chosen = services.iter().filter(|(name, _)| all || wanted.contains(name));
     Ok(lines(chosen.map(|(name, service)| format!("{name} {}", hash::service(service, &BTreeMap::new())))))
 }
 
@@ -279,19 +277,6 @@ fn image_of(project: &str, service: &str, image: &str) -> String {
 
 fn lines(items: impl IntoIterator<Item = String>) -> String {
     items.into_iter().map(|item| format!("{item}\n")).collect()
-}
-
-/// The identities of these files.
-pub(super) fn identities(files: &[PathBuf]) -> Result<Identities, Failure> {
-    let mut identities = Identities::new();
-    for file in files {
-        let bytes =
-            zeroize::Zeroizing::new(std::fs::read(file).map_err(|error| {
-                anyhow::Error::new(error).context(format!("cannot read {}", file.display()))
-            })?);
-        identities.add(&file.display().to_string(), &bytes)?;
-    }
-    Ok(identities)
 }
 
 /// Whether any of the problems stops the load.

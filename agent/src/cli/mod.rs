@@ -67,6 +67,8 @@ impl Cli {
     /// # Errors
     /// What the verb could not do.
     pub fn run(self) -> Result<Exit, Failure> {
+        // `config` and `secrets` decrypt, too.
+        crate::private::keep_memory_private();
         match self.verb {
             Verb::Status(verb) => verb.run(&self.socket),
             Verb::Plan(verb) => verb.run(&self.socket),

@@ -120,7 +120,7 @@ fn stacks(status: &HostStatus, width: Option<usize>) -> String {
         let why = if stack.phase == Phase::Converged { String::new() } else { stack.reason.clone() };
         table.row([
             stack.name.as_str().into(),
-            Cell::styled(stack.phase.as_str(), phase_look(stack.phase)),
+            Cell::styled(stack.phase_in_words(), phase_look(stack.phase)),
             Cell::styled(stack.health.as_str(), health_look(stack.health)),
             services_up(stack).into(),
             ago(stack.since).into(),
@@ -248,6 +248,7 @@ pub(super) mod tests {
                 generation: None,
                 phase: Phase::Waiting,
                 since: clock::now(),
+                failed_by: None,
                 reason: "waits for mount /mnt/data".into(),
                 applied: false,
                 health: HealthSummary::Down,

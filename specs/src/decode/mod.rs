@@ -11,8 +11,7 @@ use std::collections::BTreeMap;
 
 use crate::{
     Problem,
-    doc::{Key, Map, Node, Path, Value},
-    message,
+    doc::{Map, Node, Path, Value},
     model::{FileObject, Ipam, IpamPool, Model, Network, Project, Volume},
 };
 
@@ -118,7 +117,7 @@ fn model(node: &Node, path: &Path, problems: &mut Vec<Problem>) -> Option<Model>
 }
 
 /// The `x-…` entries of a mapping.
-fn extensions_of(map: &Map) -> BTreeMap<Key, Node> {
+fn extensions_of(map: &Map) -> BTreeMap<String, Node> {
     map.iter()
         .filter(|(key, _)| key.starts_with("x-") && *key != SECRET_VALUE)
         .map(|(key, entry)| (key.clone(), entry.node.clone()))
@@ -131,7 +130,7 @@ fn map_of<'a>(node: &'a Node, path: &Path, problems: &mut Vec<Problem>) -> Optio
         Value::Map(map) => Some(Some(map)),
         Value::Null => Some(None),
         _ => {
-            let message = message!("expected a mapping, found {}", node.kind());
+            let message = format!("expected a mapping, found {}", node.kind());
             problems.push(Problem::error("type", node.span, path, message));
             None
         }

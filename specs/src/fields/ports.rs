@@ -6,9 +6,8 @@ use std::net::IpAddr;
 
 use super::{map, text};
 use crate::{
-    Message, Problem, Text,
+    Problem, Text,
     doc::{Node, Path, Span, Value},
-    message,
     values::scalar_text,
 };
 
@@ -25,7 +24,7 @@ pub(super) fn canonical(node: &mut Node, path: &Path, problems: &mut Vec<Problem
                 let written = scalar_text(&item.value);
                 match parse(&written) {
                     Ok(found) if ports.len() + found.len() > MAX_PORTS => {
-                        let message = message!("more than {} ports", MAX_PORTS);
+                        let message = format!("more than {MAX_PORTS} ports");
                         problems.push(Problem::error("port", item.span, path, message));
                         break;
                     }
@@ -78,8 +77,9 @@ impl Published {
     }
 }
 
-fn parse(written: &Text) -> Result<Vec<Published>, Message> {
+fn parse(written: &Text) -> Result<Vec<Published>, String> {
     let spec = written.expose();
+    let shown = written.shown();
     let parts: Vec<&str> = spec.split(':').collect();
     let (ip, host, container) = match parts.as_slice() {
         [container] => (String::new(), "", *container),
@@ -91,28 +91,27 @@ fn parse(written: &Text) -> Result<Vec<Published>, Message> {
     let is_bracketed = bare.is_some();
     let ip = bare.unwrap_or(ip);
     if !ip.is_empty() && (ip.parse::<IpAddr>().is_err() || ip.contains(':') && !is_bracketed) {
-        return Err(message!("'{}' starts with an invalid IP address", written));
+        return Err(format!("'{shown}' starts with an invalid IP address"));
     }
     let (container, protocol) = container.split_once('/').unwrap_or((container, "tcp"));
     let protocol = if protocol.is_empty() { "tcp".to_owned() } else { protocol.to_ascii_lowercase() };
     if container.is_empty() {
-        return Err(message!("'{}' names no container port", written));
+        return Err(format!("'{shown}' names no container port"));
     }
     if !matches!(protocol.as_str(), "tcp" | "udp" | "sctp") {
-        return Err(message!("'{}' has an invalid protocol, expected tcp, udp or sctp", written));
+        return Err(format!("'{shown}' has an invalid protocol, expected tcp, udp or sctp"));
     }
-    let (first, last) =
-        range(container).ok_or_else(|| message!("'{}' has an invalid container port", written))?;
+    let (first, last) = range(container).ok_or_else(|| format!("'{shown}' has an invalid container port"))?;
     let published = if host.is_empty() {
         None
     } else {
-        Some(range(host).ok_or_else(|| message!("'{}' has an invalid host port", written))?)
+        Some(range(host).ok_or_else(|| format!("'{shown}' has an invalid host port"))?)
     };
     if let Some((from, to)) = published
         && to - from != last - first
         && first != last
     {
-        return Err(message!("'{}' has ranges of different lengths", written));
+        return Err(format!("'{shown}' has ranges of different lengths"));
     }
     let mut found: Vec<Published> = (first..=last)
         .map(|target| Published {
@@ -154,7 +153,7 @@ mod tests {
                 .map(|p| format!("{}|{}|{}/{}", p.host_ip, p.published, p.target, p.protocol))
                 .collect::<Vec<_>>()
                 .join(" "),
-            Err(error) => error.to_string(),
+            Err(error) => error,
         }
     }
 

@@ -14,11 +14,7 @@ mod service;
 
 use std::{collections::BTreeMap, path::PathBuf};
 
-use crate::{
-    Text,
-    doc::{Key, Node},
-    settings::AgentSettings,
-};
+use crate::{Text, doc::Node, settings::AgentSettings};
 
 pub use build::{Build, BuildSecret, SshKey};
 pub use deploy::{
@@ -33,7 +29,7 @@ pub use service::{
 };
 
 /// The `x-…` keys of a mapping, untouched.
-pub type Extensions = BTreeMap<Key, Node>;
+pub type Extensions = BTreeMap<String, Node>;
 
 /// A loaded project: <https://github.com/compose-spec/compose-spec/blob/main/spec.md>.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -47,19 +43,19 @@ pub struct Project {
     /// The `--env-file`s, where any were given.
     pub environment_files: Vec<PathBuf>,
     /// The enabled services.
-    pub services: BTreeMap<Key, Service>,
+    pub services: BTreeMap<String, Service>,
     /// The services whose profiles are not active: not made, and not orphans either.
-    pub disabled_services: BTreeMap<Key, Service>,
+    pub disabled_services: BTreeMap<String, Service>,
     /// The networks.
-    pub networks: BTreeMap<Key, Network>,
+    pub networks: BTreeMap<String, Network>,
     /// The volumes.
-    pub volumes: BTreeMap<Key, Volume>,
+    pub volumes: BTreeMap<String, Volume>,
     /// The secrets.
-    pub secrets: BTreeMap<Key, FileObject>,
+    pub secrets: BTreeMap<String, FileObject>,
     /// The configs.
-    pub configs: BTreeMap<Key, FileObject>,
+    pub configs: BTreeMap<String, FileObject>,
     /// The AI models.
-    pub models: BTreeMap<Key, Model>,
+    pub models: BTreeMap<String, Model>,
     /// Top-level `x-…`.
     pub extensions: Extensions,
     /// The agent's own settings, from `x-agent`.
@@ -74,11 +70,11 @@ pub struct Volume {
     /// The driver.
     pub driver: Text,
     /// Its options.
-    pub driver_opts: BTreeMap<Key, Text>,
+    pub driver_opts: BTreeMap<String, Text>,
     /// Made by somebody else.
     pub external: bool,
     /// The labels.
-    pub labels: BTreeMap<Key, Text>,
+    pub labels: BTreeMap<String, Text>,
     /// `x-…`.
     pub extensions: Extensions,
 }
@@ -97,11 +93,11 @@ pub struct FileObject {
     /// Made by somebody else.
     pub external: bool,
     /// The labels.
-    pub labels: BTreeMap<Key, Text>,
+    pub labels: BTreeMap<String, Text>,
     /// The driver (secrets).
     pub driver: Text,
     /// Its options.
-    pub driver_opts: BTreeMap<Key, Text>,
+    pub driver_opts: BTreeMap<String, Text>,
     /// The template driver.
     pub template_driver: Text,
     /// `x-…`.

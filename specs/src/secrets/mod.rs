@@ -23,7 +23,7 @@ mod plaintext;
 mod program;
 mod sops;
 
-pub use digest::keyed_digest;
+pub use digest::{DigestKey, keyed_digest};
 pub use envelope::{Envelope, KeyService, Recipient, inspect};
 pub use error::SecretError;
 pub use identities::{Identities, IdentityError, IdentityKind, IdentityName};

@@ -155,13 +155,6 @@ in
         }
       );
     };
-    systemd.package = mkOption {
-      type = types.package;
-      default = pkgs.writeTextFile {
-        name = "systemd";
-        text = "";
-      };
-    };
     systemd.sockets = mkOption {
       default = { };
       type = types.attrsOf (

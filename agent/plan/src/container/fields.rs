@@ -11,7 +11,7 @@ mod resources;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use specs::{Text, doc::Key};
+use specs::Text;
 
 use super::ContainerSpec;
 
@@ -152,7 +152,13 @@ impl Found {
         }
     }
 
-    fn map(&mut self, field: &str, want: &BTreeMap<Key, Text>, have: &BTreeMap<Key, Text>, extra: Extra) {
+    fn map(
+        &mut self,
+        field: &str,
+        want: &BTreeMap<String, Text>,
+        have: &BTreeMap<String, Text>,
+        extra: Extra,
+    ) {
         for (key, value) in want {
             let theirs = have.get(key);
             if theirs != Some(value) {

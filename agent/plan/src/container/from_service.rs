@@ -16,7 +16,7 @@ use super::{
     ContainerSpec, CopiedFile, Device, DeviceRequest, Endpoint, Healthcheck, Logging, Mount, MountForm,
     MountKind, Namespace, PortBinding, RestartPolicy, VolumesFrom,
 };
-use crate::desired::{FileOwner, Inputs};
+use crate::desired::{FileOwner, Inputs, content_path};
 
 /// The container of a service, under the name that it will finally have.
 pub fn container_spec(
@@ -31,8 +31,13 @@ pub fn container_spec(
     host(&mut spec, service);
     spec.resources = super::limits::resources(service);
     spec.mounts = mounts(project, service, inputs);
-    spec.copied_files = copied_files(project, service);
     spec.digests = digests(&spec.mounts, inputs);
+    for (path, file) in copied_files(project, service, inputs) {
+        let digest =
+            inputs.contents.get(&path).map(|digest| (digest_key(file.target.expose()), digest.clone()));
+        spec.digests.extend(digest);
+        spec.copied_files.push(file);
+    }
     spec
 }
 
@@ -171,9 +176,8 @@ fn host(spec: &mut ContainerSpec, s: &Service) {
     spec.dns_search.clone_from(&s.dns_search);
     spec.dns_opt.clone_from(&s.dns_opt);
     let hosts = s.extra_hosts.iter();
-    spec.extra_hosts = hosts
-        .flat_map(|(host, ips)| ips.iter().map(move |ip| ip.map(|ip| format!("{}:{ip}", host.expose()))))
-        .collect();
+    spec.extra_hosts =
+        hosts.flat_map(|(host, ips)| ips.iter().map(move |ip| ip.map(|ip| format!("{host}:{ip}")))).collect();
     spec.logging = s
         .logging
         .as_ref()
@@ -183,8 +187,7 @@ fn host(spec: &mut ContainerSpec, s: &Service) {
         0 => super::Ulimit { soft: limit.soft, hard: limit.hard },
         both => super::Ulimit { soft: both, hard: both },
     };
-    spec.ulimits =
-        s.ulimits.iter().map(|(name, declared)| (name.expose().to_owned(), limit(declared))).collect();
+    spec.ulimits = s.ulimits.iter().map(|(name, declared)| (name.clone(), limit(declared))).collect();
     devices(spec, s);
     spec.volumes_from = s
         .volumes_from
@@ -256,24 +259,25 @@ fn mounts(project: &Project, s: &Service, inputs: &Inputs) -> BTreeMap<String, M
         );
     }
     for reference in &s.configs {
-        if let Some(object) = project.configs.get(reference.source.expose())
-            && !object.file.is_empty()
-        {
+        if let Some(file) = file_of(project, reference, ("configs", &project.configs), inputs) {
             let target = file_target(reference, "/");
-            mounts.insert(target, file_mount(&object.file, reference, inputs, true));
+            mounts.insert(target, file_mount(&file, reference, inputs, true));
         }
     }
     for reference in &s.secrets {
-        if let Some(object) = project.secrets.get(reference.source.expose())
-            && !object.file.is_empty()
-        {
+        if let Some(file) = file_of(project, reference, ("secrets", &project.secrets), inputs) {
             let target = file_target(reference, "/run/secrets/");
-            mounts.insert(target, file_mount(&object.file, reference, inputs, false));
+            mounts.insert(target, file_mount(&file, reference, inputs, false));
         }
     }
     for declared in &s.volumes {
         let mut mount = mount(project, declared);
         if mount.kind == MountKind::Bind {
+            if mount.source.as_ref().is_some_and(|source| is_placed(source, inputs)) {
+                // Plaintext is only read; and where it is not there (yet), the Engine must not make a folder of it.
+                mount = Mount { form: MountForm::Mount, read_only: true, create_host_path: false, ..mount };
+                mount.options.clear();
+            }
             mount.source = mount.source.map(|source| on_the_host(&source, FileOwner::default(), inputs));
         }
         mounts.insert(declared.target.expose().to_owned(), mount);
@@ -287,12 +291,32 @@ fn file_target(reference: &model::FileReference, folder: &str) -> String {
     if target.starts_with('/') { target.to_owned() } else { format!("{folder}{target}") }
 }
 
+fn is_placed(declared: &Text, inputs: &Inputs) -> bool {
+    inputs.placed(Path::new(declared.expose()), FileOwner::default()).is_some()
+}
+
 /// What is mounted for a declared path: its plaintext where it is encrypted, else what it leads to in its generation.
 fn on_the_host(declared: &Text, owner: FileOwner, inputs: &Inputs) -> Text {
     let path = Path::new(declared.expose());
     let placed = inputs.placed(path, owner).map(|placed| &placed.path);
     let found = placed.or_else(|| inputs.resolved.get(path));
     found.map_or_else(|| declared.clone(), |path| Text::plain(path.display().to_string()))
+}
+
+/// The file of an entry of `secrets` or `configs`: its own, or the place of a secret content that has none.
+fn file_of(
+    project: &Project,
+    reference: &model::FileReference,
+    (list, objects): (&str, &BTreeMap<String, model::FileObject>),
+    inputs: &Inputs,
+) -> Option<Text> {
+    let name = reference.source.expose();
+    let object = objects.get(name)?;
+    if !object.file.is_empty() {
+        return Some(object.file.clone());
+    }
+    let path = content_path(project, list, name);
+    inputs.placed(&path, FileOwner::of(reference)).map(|_| Text::plain(path.display().to_string()))
 }
 
 fn file_mount(
@@ -360,24 +384,34 @@ fn mount(project: &Project, declared: &model::Mount) -> Mount {
     mount
 }
 
-/// Configs with content and secrets from a variable live in the container's own layer.
-fn copied_files(project: &Project, s: &Service) -> Vec<CopiedFile> {
-    let file = |reference: &model::FileReference, content: &Text, folder: &str| CopiedFile {
-        target: Text::plain(file_target(reference, folder)),
-        content: content.clone(),
-        uid: given(&reference.uid),
-        gid: given(&reference.gid),
-        mode: reference.mode.and_then(|mode| u32::try_from(mode.0).ok()).unwrap_or(0o444),
-    };
-    let secrets = s.secrets.iter().filter_map(|reference| {
-        let content = project.secrets.get(reference.source.expose())?.content.as_ref()?;
-        Some(file(reference, content, "/run/secrets/"))
-    });
-    let configs = s.configs.iter().filter_map(|reference| {
-        let content = project.configs.get(reference.source.expose())?.content.as_ref()?;
-        Some(file(reference, content, "/"))
-    });
-    secrets.chain(configs).filter(|file| !file.content.is_empty()).collect()
+/// Configs with content and secrets from a variable live in the container's own layer, as with Docker Compose; those that
+/// came out of an encrypted file do not, for that layer is on a disk.
+fn copied_files(project: &Project, s: &Service, inputs: &Inputs) -> Vec<(PathBuf, CopiedFile)> {
+    let lists = [
+        ("secrets", &s.secrets, &project.secrets, "/run/secrets/"),
+        ("configs", &s.configs, &project.configs, "/"),
+    ];
+    let mut files = Vec::new();
+    for (list, references, objects, folder) in lists {
+        for reference in references {
+            let name = reference.source.expose();
+            let content = objects.get(name).and_then(|object| object.content.as_ref());
+            let path = content_path(project, list, name);
+            let Some(content) = content.filter(|content| !content.is_empty()) else { continue };
+            if inputs.placed(&path, FileOwner::of(reference)).is_some() {
+                continue;
+            }
+            let file = CopiedFile {
+                target: Text::plain(file_target(reference, folder)),
+                content: content.clone(),
+                uid: given(&reference.uid),
+                gid: given(&reference.gid),
+                mode: reference.mode.and_then(|mode| u32::try_from(mode.0).ok()).unwrap_or(0o444),
+            };
+            files.push((path, file));
+        }
+    }
+    files
 }
 
 /// Digests of what a container mounts from the profile, by a short name of its target.

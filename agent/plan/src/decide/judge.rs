@@ -16,6 +16,7 @@ use crate::{
     desired::DesiredService,
     drift::{Drift, DriftKind},
     ids::ServiceName,
+    labels,
     observed::{ObservedContainer, RunState},
 };
 
@@ -122,8 +123,9 @@ pub(super) fn judge(draft: &Draft<'_>, service: &DesiredService, container: &Obs
         (spec, stale)
     };
     let folded = fold(&spec, image, &draft.observed.engine);
-    let same_hash =
-        container.labels.owner.config_hash.as_deref() == Some(hash::service(&service.service, &ids).as_str());
+    // Docker Compose's own is as good: a container that was adopted has it.
+    let hashes = [labels::hash(draft.desired, &service.service, &ids), hash::service(&service.service, &ids)];
+    let same_hash = container.labels.owner.config_hash.as_ref().is_some_and(|hash| hashes.contains(hash));
     let known = Comparison {
         hash: if same_hash { HashMatch::Same } else { HashMatch::Differs },
         image: if image.is_some() { ImageKnown::Yes } else { ImageKnown::No },
@@ -299,7 +301,7 @@ fn stale(
 /// What a declaration comes to: equal means that a container made from it would be the same.
 pub(super) fn declaration(draft: &Draft<'_>, service: &DesiredService) -> String {
     let image = draft.observed.images.get(service.spec.image.expose()).and_then(|image| image.id.as_ref());
-    let mut words = hash::service(&service.service, &BTreeMap::new());
+    let mut words = labels::hash(draft.desired, &service.service, &BTreeMap::new());
     words.extend(image.map(|id| format!(" {id}")));
     words.extend(service.spec.digests.iter().map(|(key, digest)| format!(" {key}={digest}")));
     words

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use specs::{Text, doc::Key, hash, model::Hook as DeclaredHook};
+use specs::{Text, model::Hook as DeclaredHook};
 
 use super::{
     draft::Draft,
@@ -70,7 +70,7 @@ pub(super) fn make(
     let image = draft.observed.images.get(spec.image.expose());
     let image_id = image.and_then(|image| image.id.as_ref()).map(ToString::to_string);
     let mut labels = labels::container(desired, &service.service, &replica);
-    labels.insert(labels::HASH.into(), hash::service(&service.service, &ids));
+    labels.insert(labels::HASH.into(), labels::hash(desired, &service.service, &ids));
     labels.extend(image_id.map(|id| (labels::IMAGE.to_owned(), id)));
     labels.extend(
         spec.digests.iter().map(|(key, digest)| (format!("{}{key}", labels::DIGEST), digest.clone())),
@@ -134,9 +134,9 @@ fn hooks(
 ) -> Vec<StepId> {
     let mut after = after.to_vec();
     for hook in declared {
-        let variable = |(name, value): (&Key, &Option<Text>)| match value {
-            Some(value) => value.map(|value| format!("{}={value}", name.expose())),
-            None => name.text(),
+        let variable = |(name, value): (&String, &Option<Text>)| match value {
+            Some(value) => value.map(|value| format!("{name}={value}")),
+            None => Text::plain(name),
         };
         let given = |text: &Text| (!text.is_empty()).then(|| text.clone());
         let hook = Hook {
