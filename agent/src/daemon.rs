@@ -1,9 +1,9 @@
 //! How do the parts of the daemon hang together? What every part shares is [`Agent`]; [`run`] starts the parts.
 
 use std::{
-    cell::{Cell, RefCell},
+    cell::{Cell, OnceCell, RefCell},
     collections::{BTreeMap, BTreeSet},
-    path::PathBuf,
+    path::{Path, PathBuf},
     rc::Rc,
     sync::Arc,
 };
@@ -15,12 +15,24 @@ use plan::{
     observed::Observed,
     status::{HealthSummary, Phase, StackStatus},
 };
-use systemd::{gc_roots::Roots, notify};
+use systemd::{gc_roots::Roots, notify, stat::Asker};
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::{
-    archives::Archives, clock, declared::Declared, decrypt::Seen, eyes::Eyes, gather::Want, history::History,
-    memory::MemoryFile, options::Options, report::Voice, store::Store, tidy::Readings, triggers::Trigger,
+    archives::Archives,
+    clock,
+    declared::Declared,
+    decrypt::Seen,
+    eyes::Eyes,
+    gather::Want,
+    history::History,
+    memory::MemoryFile,
+    metrics::{Format, Metrics},
+    options::Options,
+    report::Voice,
+    store::Store,
+    tidy::Readings,
+    triggers::Trigger,
 };
 
 /// Everything that the daemon's tasks share. They all run on one thread; nothing is borrowed across a wait.
@@ -45,6 +57,8 @@ pub struct Agent {
     pub eyes: Eyes,
     /// What is known of image archives.
     pub archives: Arc<Archives>,
+    /// Looks at paths that may not answer.
+    pub asker: Asker,
     /// How many specs are being read.
     pub readings: Readings,
     /// An operator has confirmed that the profile means to declare no stack.
@@ -55,6 +69,8 @@ pub struct Agent {
     told: RefCell<String>,
     /// Where messages go.
     pub voice: Voice,
+    /// What is counted, from when somebody is to collect it.
+    pub metrics: OnceCell<Metrics>,
     triggers: UnboundedSender<Trigger>,
 }
 
@@ -88,11 +104,13 @@ impl Agent {
             wants: RefCell::default(),
             owned: RefCell::default(),
             archives: Arc::default(),
+            asker: Asker::default(),
             readings: Readings::default(),
             empty_confirmed: Cell::new(false),
             rooted: RefCell::default(),
             told: RefCell::default(),
             voice,
+            metrics: OnceCell::new(),
             triggers,
         })
     }
@@ -203,6 +221,20 @@ impl Agent {
         wants.iter().filter(|(_, want)| requires(want)).map(|(stack, _)| stack.clone()).collect()
     }
 
+    /// The stacks that bind something at or below one of these mount points.
+    pub fn stacks_on(&self, points: &BTreeSet<PathBuf>) -> Vec<StackName> {
+        let wants = self.wants.borrow();
+        let binds = |want: &Want| {
+            let services = want.project.iter().flat_map(|project| project.services.values());
+            let mut sources = services.flat_map(|service| &service.volumes);
+            sources.any(|mount| {
+                mount.kind == specs::model::MountKind::Bind
+                    && points.iter().any(|point| Path::new(mount.source.expose()).starts_with(point))
+            })
+        };
+        wants.iter().filter(|(_, want)| binds(want)).map(|(stack, _)| stack.clone()).collect()
+    }
+
     /// The files outside the profile that stacks were read from, as they were then.
     pub fn files_elsewhere(&self) -> Vec<(StackName, Arc<Seen>)> {
         let wants = self.wants.borrow();
@@ -242,6 +274,12 @@ impl Agent {
         let counts: Vec<String> =
             counts.into_iter().map(|(phase, count)| format!("{count} {phase}")).collect();
         format!("{}: {} stacks ({})", status.phase.as_str(), status.stacks.len(), counts.join(", "))
+    }
+
+    /// The metrics as they are now, where they are collected.
+    pub fn metrics_text(&self, format: Format) -> Option<String> {
+        let status = self.store.status(None, None)?;
+        Some(self.metrics.get()?.text(&status, format))
     }
 
     /// Tells the service manager how everything stands, where that has changed.

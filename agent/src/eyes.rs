@@ -2,16 +2,16 @@
 
 use std::{
     cell::{Cell, RefCell},
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     rc::Rc,
     time::Duration,
 };
 
 use docker::{Address, Cache, Engine, EngineError, Interest, events::EngineEvent};
 use plan::{
-    ids::ProjectName,
+    ids::{ContainerId, ProjectName},
     labels,
-    observed::Observed,
+    observed::{Observed, ObservedContainer},
     status::EngineStatus,
     step::{Act, Plan, Target},
 };
@@ -26,6 +26,8 @@ pub struct Eyes {
     engine: RefCell<Option<Engine>>,
     last: Mutex<Option<Looked>>,
     cache: RefCell<Cache>,
+    /// Whose each container of the last snapshot is, for events about one that is looked at again or is gone since.
+    owners: RefCell<BTreeMap<ContainerId, Option<ProjectName>>>,
     /// When everything was last forgotten; `None` while no events are heard.
     listening: Cell<Option<Instant>>,
 }
@@ -67,6 +69,7 @@ impl Eyes {
             engine: RefCell::default(),
             last: Mutex::default(),
             cache: RefCell::default(),
+            owners: RefCell::default(),
             listening: Cell::new(None),
         }
     }
@@ -87,16 +90,15 @@ impl Eyes {
 
     /// Something has happened on the Engine. Answers the project that it is about, where that is known.
     pub fn heard(&self, event: &EngineEvent) -> About {
-        let mut cache = self.cache.borrow_mut();
+        self.cache.borrow_mut().heard(event);
         let named = event.attributes.get(labels::PROJECT).map(|name| ProjectName::from(name.as_str()));
         let container = event.attributes.get("container");
-        let known =
-            container.map(|id| cache.container(id).and_then(|found| found.labels.owner.project.clone()));
-        cache.heard(event);
+        let owners = self.owners.borrow();
+        let known = container.map(|id| owners.get(&ContainerId::from(id.as_str())).cloned());
         match (named, known) {
-            (Some(project), _) | (None, Some(Some(project))) => About::Project(project),
+            (Some(project), _) | (None, Some(Some(Some(project)))) => About::Project(project),
             // A container that was never seen is a new one: its own events name its project.
-            (None, Some(None)) => About::Nobody,
+            (None, Some(_)) => About::Nobody,
             (None, None) => About::Anybody,
         }
     }
@@ -135,6 +137,9 @@ impl Eyes {
         let interest = Interest { images };
         let answer = engine.observe(&interest, &self.cache, clock::now()).await;
         let observed = answer.map_err(|error| self.failed(&error))?;
+        let owner = |found: &ObservedContainer| found.labels.owner.project.clone();
+        let owners = observed.containers.iter().map(|found| (found.id.clone(), owner(found)));
+        self.owners.replace(owners.collect());
         Ok(Snapshot { observed: Rc::new(observed), images: interest.images })
     }
 

@@ -12,6 +12,7 @@
 //! (`systemd`).
 
 pub mod archives;
+mod bound;
 pub mod cli;
 pub mod clock;
 pub mod control;
@@ -26,6 +27,7 @@ pub mod identities;
 pub mod inputs;
 pub mod memory;
 pub mod methods;
+pub mod metrics;
 pub mod options;
 pub mod pass;
 pub mod placing;

@@ -4,7 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::{Parser, ValueEnum};
 
-use crate::{clock::parse_span, control::SOCKET};
+use crate::{clock::parse_span, control::SOCKET, metrics::listen::Address};
 
 /// Drives the Docker Engine to what the active system profile declares, keeps it there, and says what it did.
 ///
@@ -72,6 +72,14 @@ pub struct Options {
     /// Where the store paths that running containers mount are kept from the garbage collector.
     #[arg(long, default_value = systemd::gc_roots::FOLDER, value_name = "DIR")]
     pub gc_roots: PathBuf,
+
+    /// Serve metrics at a Unix socket or at a port of this machine [unix:/path, 127.0.0.1:9323].
+    #[arg(long, value_name = "ADDRESS", env = "COMPOSE_AGENT_METRICS")]
+    pub metrics: Option<Address>,
+
+    /// Write metrics to this file, for node_exporter's textfile collector.
+    #[arg(long, value_name = "FILE.prom", env = "COMPOSE_AGENT_METRICS_FILE")]
+    pub metrics_file: Option<PathBuf>,
 
     /// The store.
     #[arg(long, default_value = systemd::gc_roots::STORE, value_name = "DIR", hide = true)]

@@ -67,6 +67,7 @@ pub(crate) struct Decided {
 impl Rounds for Agent {
     async fn pass(&self, due: Due) -> Option<Duration> {
         let stack = due.stack;
+        let began = Instant::now();
         let wake = match self.folder_of(&stack) {
             None => self.take_down(&stack, due.asked).await,
             Some((generation, folder)) => {
@@ -85,6 +86,10 @@ impl Rounds for Agent {
             }
         };
         self.note_guard();
+        if let Some(metrics) = self.metrics.get() {
+            let phase = self.store.stack(&stack).map_or(Phase::Unknown, |status| status.phase);
+            metrics.passed(stack.as_str(), phase.as_str(), began.elapsed());
+        }
         wake
     }
 
@@ -148,8 +153,8 @@ impl Agent {
                 return Some(AWAY);
             }
         };
-        let Decided { desired, memory, plan } = self.decided(stack, want, project, &observed);
-        let outcomes = quoting::outcomes(self.perform(&engine, &plan).await, &want.secrets);
+        let Decided { desired, memory, plan } = self.decided(stack, want, project, &observed).await;
+        let outcomes = quoting::outcomes(self.perform(stack, &engine, &plan).await, &want.secrets);
         let (status, remembered, said) =
             account(&desired, &observed, &memory, (&plan, &outcomes), clock::now());
         self.remember(stack, |memory| *memory = remembered);
@@ -163,7 +168,7 @@ impl Agent {
     }
 
     /// What a stack wants of what was observed, what is remembered of it, and what is to be done.
-    pub(crate) fn decided(
+    pub(crate) async fn decided(
         &self,
         stack: &StackName,
         want: &Want,
@@ -172,7 +177,7 @@ impl Agent {
     ) -> Decided {
         let mut inputs = want.inputs.clone();
         inputs.mounts = mounts(&project);
-        let desired = desire(Wish {
+        let mut desired = desire(Wish {
             stack: stack.clone(),
             host: self.host.clone(),
             generation: want.generation.clone(),
@@ -180,6 +185,7 @@ impl Agent {
             inputs,
             places: want.places.clone(),
         });
+        desired.inputs.sources = self.bound_sources(&desired).await;
         let memory = self.memory.borrow().memory.stacks.get(stack).cloned().unwrap_or_default();
         let plan = decide(&desired, &quoting::snapshot(observed, &want.secrets), &memory, clock::now());
         Decided { desired, memory, plan }
@@ -194,7 +200,7 @@ impl Agent {
         }
         let guard = self.removal_guard();
         let plan = gone_stacks(&observed, &self.host, stack, guard.as_deref());
-        let outcomes = self.perform(&engine, &plan).await;
+        let outcomes = self.perform(stack, &engine, &plan).await;
         let said: Vec<Transition> = plan
             .steps
             .iter()
@@ -229,12 +235,15 @@ impl Agent {
     }
 
     /// Does the steps. A snapshot that another stack's pass took meanwhile shows half of them, and counts no more.
-    async fn perform(&self, engine: &Engine, plan: &Plan) -> Outcomes {
+    async fn perform(&self, stack: &StackName, engine: &Engine, plan: &Plan) -> Outcomes {
         if plan.steps.is_empty() {
             return Outcomes::new();
         }
         let outcomes = perform(engine, plan, PARALLEL).await;
         self.eyes.forget(plan).await;
+        if let Some(metrics) = self.metrics.get() {
+            metrics.did(stack.as_str(), plan, |step| outcomes.get(&step));
+        }
         outcomes
     }
 

@@ -41,8 +41,10 @@ impl Agent {
             .map(|image| image.expose().to_owned())
             .collect();
         let (_, observed) = self.eyes.look(Instant::now(), images).await?;
-        let mut stacks: Vec<StackPreview> =
-            wants.into_iter().map(|(name, want)| self.preview_of(name, &want, &observed)).collect();
+        let mut stacks = Vec::new();
+        for (name, want) in wants {
+            stacks.push(self.preview_of(name, &want, &observed).await);
+        }
         let gone = owned_stacks(&observed, &self.host).into_iter().filter(|name| {
             !declared.stacks.contains_key(name) && stack.is_none_or(|stack| stack == name.as_str())
         });
@@ -56,12 +58,12 @@ impl Agent {
         }
     }
 
-    fn preview_of(&self, stack: StackName, want: &Want, observed: &Observed) -> StackPreview {
+    async fn preview_of(&self, stack: StackName, want: &Want, observed: &Observed) -> StackPreview {
         let project = match &want.project {
             Ok(project) => Arc::clone(project),
             Err(error) => return StackPreview::failed(stack, error.clone()),
         };
-        let decided = self.decided(&stack, want, project, observed);
+        let decided = self.decided(&stack, want, project, observed).await;
         StackPreview::of(stack, &decided.plan)
     }
 }

@@ -29,6 +29,9 @@ pub fn report(agent: &Agent, transitions: &[Transition]) {
     }
     for transition in transitions {
         agent.store.tell(transition);
+        if let Some(metrics) = agent.metrics.get() {
+            metrics.said(transition);
+        }
         agent.voice.say(transition);
     }
 }

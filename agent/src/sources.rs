@@ -15,7 +15,9 @@ use tokio::{
     time::sleep,
 };
 
-use crate::{daemon::Agent, decrypt::unchanged, exit::Failure, eyes::About, triggers::Trigger};
+use crate::{
+    bound::own_mounts, daemon::Agent, decrypt::unchanged, exit::Failure, eyes::About, triggers::Trigger,
+};
 
 /// When to ask for the Engine's events again after they have ended.
 const AGAIN: Duration = Duration::from_secs(1);
@@ -80,7 +82,7 @@ fn files(agent: &Rc<Agent>) -> JoinHandle<()> {
     })
 }
 
-/// A mount that comes or goes may be one that a stack waits for.
+/// A mount that comes or goes may be one that a stack waits for, or that a container has an older one of.
 fn mounts(agent: &Rc<Agent>) -> JoinHandle<()> {
     let agent = Rc::clone(agent);
     let (sender, mut changes) = mpsc::unbounded_channel();
@@ -88,10 +90,15 @@ fn mounts(agent: &Rc<Agent>) -> JoinHandle<()> {
         tracing::warn!("{}; mounts are looked at every resync only", Failure::from(error));
     }
     spawn_local(async move {
+        let mut known = own_mounts();
         while changes.recv().await.is_some() {
-            for stack in agent.stacks_with_mounts() {
+            let now = own_mounts();
+            // Containers mount and unmount all day: a stack that binds elsewhere has nothing to look at.
+            let stacks = agent.stacks_on(&systemd::mounts::changed(&known, &now));
+            for stack in agent.stacks_with_mounts().into_iter().chain(stacks) {
                 agent.trigger(Trigger::Stack(stack));
             }
+            known = now;
         }
     })
 }

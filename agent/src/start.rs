@@ -21,6 +21,7 @@ use crate::{
     daemon::Agent,
     exit::{Exit, Failure},
     methods::Control,
+    metrics::{self, Metrics, listen::Listener},
     options::{LogFormat, Options},
     private,
     rounds::{self, Pace},
@@ -83,17 +84,41 @@ async fn serve(options: Options) -> Result<Exit, Failure> {
     if !agent.options.once {
         tasks.push(control(&agent)?);
     }
+    tasks.extend(collect(&agent)?);
     rounds::run(Rc::clone(&agent), pace, triggers).await;
     notify::stopping();
     for task in tasks {
         task.abort();
     }
     agent.save();
+    if let Some(path) = &agent.options.metrics_file {
+        let written = metrics::write(&agent, path);
+        written.with_context(|| format!("cannot write the metrics to {}", path.display()))?;
+    }
     let status = agent.store.status(None, None);
     if agent.options.once {
         return Ok(status.as_ref().map_or(Exit::NoAnswer, Exit::of_host));
     }
     Ok(Exit::Converged)
+}
+
+/// What metrics take, where somebody is to collect them; nothing at all where not.
+fn collect(agent: &Rc<Agent>) -> Result<Vec<JoinHandle<()>>, Failure> {
+    let options = &agent.options;
+    if options.metrics.is_some() || options.metrics_file.is_some() {
+        agent.metrics.get_or_init(Metrics::new);
+    }
+    let mut tasks = Vec::new();
+    if options.once {
+        return Ok(tasks);
+    }
+    if let Some(address) = &options.metrics {
+        tasks.push(spawn_local(metrics::serve(Listener::at(address)?, Rc::clone(agent))));
+    }
+    if let Some(path) = options.metrics_file.clone() {
+        tasks.push(spawn_local(metrics::keep(Rc::clone(agent), path)));
+    }
+    Ok(tasks)
 }
 
 fn control(agent: &Rc<Agent>) -> Result<JoinHandle<()>, Failure> {

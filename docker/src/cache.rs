@@ -46,11 +46,6 @@ impl Cache {
         *self = Self { images_touched: true, ..Self::default() };
     }
 
-    /// The container as it was last inspected.
-    pub fn container(&self, id: &str) -> Option<&ObservedContainer> {
-        self.containers.get(id).map(|(_, container)| container)
-    }
-
     pub(crate) fn begin(&mut self) {
         self.touched.clear();
         self.images_touched = false;

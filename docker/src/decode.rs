@@ -15,7 +15,7 @@ use plan::{
     resource::{ImageFacts, NetworkSpec, ObservedNetwork, ObservedVolume, Owner, Pool, VolumeSpec},
 };
 use serde_json::Value;
-use specs::Text;
+use specs::{Text, doc::Key};
 
 fn text(value: &Value) -> Option<Text> {
     value.as_str().filter(|text| !text.is_empty()).map(Text::plain)
@@ -37,8 +37,8 @@ fn texts<C: FromIterator<Text>>(value: &Value) -> C {
     items(value).filter_map(Value::as_str).map(Text::plain).collect()
 }
 
-fn texts_by_name(value: &Value) -> BTreeMap<String, Text> {
-    entries(value).map(|(key, value)| (key.clone(), Text::plain(string(value)))).collect()
+fn texts_by_name(value: &Value) -> BTreeMap<Key, Text> {
+    entries(value).map(|(key, value)| (key.into(), Text::plain(string(value)))).collect()
 }
 
 fn strings_by_name(value: &Value) -> BTreeMap<String, String> {
@@ -202,17 +202,17 @@ fn spec(inspect: &Value) -> ContainerSpec {
     spec
 }
 
-fn environment(value: &Value) -> BTreeMap<String, Option<Text>> {
+fn environment(value: &Value) -> BTreeMap<Key, Option<Text>> {
     items(value)
         .filter_map(Value::as_str)
         .map(|line| match line.split_once('=') {
-            Some((key, value)) => (key.to_owned(), Some(Text::plain(value))),
-            None => (line.to_owned(), None),
+            Some((key, value)) => (key.into(), Some(Text::plain(value))),
+            None => (line.into(), None),
         })
         .collect()
 }
 
-fn user_labels(value: &Value) -> BTreeMap<String, Text> {
+fn user_labels(value: &Value) -> BTreeMap<Key, Text> {
     let mut labels = texts_by_name(value);
     labels.retain(|key, _| !key.starts_with("com.docker.compose.") && !key.starts_with("agentctl."));
     labels
@@ -504,7 +504,7 @@ pub fn image(value: &Value) -> ImageFacts {
         entrypoint: list(&config["Entrypoint"]),
         environment: environment(&config["Env"])
             .into_iter()
-            .map(|(key, value)| (key, value.map(|value| value.expose().to_owned()).unwrap_or_default()))
+            .map(|(key, value)| (key.expose().to_owned(), value.unwrap_or_default().expose().to_owned()))
             .collect(),
         labels: strings_by_name(&config["Labels"]),
         exposed_ports: keys(&config["ExposedPorts"]),

@@ -13,7 +13,7 @@ use plan::{
     step::NewContainer,
 };
 use serde_json::{Map, Value, json};
-use specs::Text;
+use specs::{Text, doc::Key};
 
 /// The API version, as `(1, 41)`.
 pub type Api = (u32, u32);
@@ -68,14 +68,14 @@ fn texts<'t>(texts: impl IntoIterator<Item = &'t Text>) -> Vec<&'t str> {
     texts.into_iter().map(Text::expose).collect()
 }
 
-fn texts_by_name(map: &BTreeMap<String, Text>) -> Map<String, Value> {
-    map.iter().map(|(key, value)| (key.clone(), json!(value.expose()))).collect()
+fn texts_by_name(map: &BTreeMap<Key, Text>) -> Map<String, Value> {
+    map.iter().map(|(key, value)| (key.expose().to_owned(), json!(value.expose()))).collect()
 }
 
-fn environment(variables: &BTreeMap<String, Option<Text>>) -> Vec<String> {
-    let line = |(key, value): (&String, &Option<Text>)| match value {
-        Some(value) => format!("{key}={}", value.expose()),
-        None => key.clone(),
+fn environment(variables: &BTreeMap<Key, Option<Text>>) -> Vec<String> {
+    let line = |(key, value): (&Key, &Option<Text>)| match value {
+        Some(value) => format!("{}={}", key.expose(), value.expose()),
+        None => key.expose().to_owned(),
     };
     variables.iter().map(line).collect()
 }

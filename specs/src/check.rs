@@ -5,8 +5,9 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::{
-    Problem,
-    doc::{Node, Path, Span},
+    Message, Problem, Text,
+    doc::{Key, Node, Path, Span},
+    join, message,
     model::{MountKind, Project, Service},
 };
 
@@ -37,7 +38,7 @@ pub fn consistency(project: &Project, document: &Node, problems: &mut Vec<Proble
         if !secret.external && secret.file.is_empty() && secret.environment.is_empty() {
             let path = Path::of("secrets").key(name);
             let at = document.get("secrets").and_then(|secrets| secrets.get(name));
-            let message = format!("secret \"{name}\" must declare either `file` or `environment`");
+            let message = message!("secret \"{}\" must declare either `file` or `environment`", name);
             problems.push(Problem::error(
                 "consistency",
                 at.map_or_else(Span::default, |node| node.span),
@@ -51,18 +52,16 @@ pub fn consistency(project: &Project, document: &Node, problems: &mut Vec<Proble
 }
 
 fn container_names(project: &Project, document: &Node, problems: &mut Vec<Problem>) {
-    let mut taken: BTreeMap<&str, &str> = BTreeMap::new();
-    let place = |service: &str| {
+    let mut taken: BTreeMap<&str, &Key> = BTreeMap::new();
+    let place = |service: &Key| {
         let node = document.get("services").and_then(|services| services.get(service)?.get("container_name"));
         node.map_or_else(Span::default, |node| node.span)
     };
     for (name, service) in project.services.iter().filter(|(_, service)| !service.container_name.is_empty()) {
         if let Some(first) = taken.insert(service.container_name.expose(), name) {
             let path = Path::of("services").key(name).key("container_name");
-            let message = format!(
-                "container name '{}' is that of service {first}, too",
-                service.container_name.shown()
-            );
+            let message =
+                message!("container name '{}' is that of service {}, too", service.container_name, first);
             let problem = Problem::error("consistency", place(name), &path, message);
             problems.push(problem.related(place(first), "the other one"));
         }
@@ -71,13 +70,13 @@ fn container_names(project: &Project, document: &Node, problems: &mut Vec<Proble
 
 struct Check<'a> {
     project: &'a Project,
-    name: &'a str,
+    name: &'a Key,
     document: &'a Node,
     problems: &'a mut Vec<Problem>,
 }
 
 impl Check<'_> {
-    fn error(&mut self, field: &str, message: String) {
+    fn error(&mut self, field: &str, message: impl Into<Message>) {
         let path = Path::of("services").key(self.name);
         let node = self.document.get("services").and_then(|services| services.get(self.name));
         let written = |node: &&Node| node.span.is_written();
@@ -96,14 +95,14 @@ impl Check<'_> {
         if service.image.is_empty() && service.build.is_none() && service.provider.is_none() {
             self.error(
                 "",
-                format!("service \"{}\" has neither an image nor a build context specified", self.name),
+                message!("service \"{}\" has neither an image nor a build context specified", self.name),
             );
         }
         if let Some(build) = &service.build
             && !build.dockerfile.is_empty()
             && !build.dockerfile_inline.is_empty()
         {
-            self.error("build", "dockerfile and dockerfile_inline exclude each other".into());
+            self.error("build", "dockerfile and dockerfile_inline exclude each other");
         }
     }
 
@@ -111,13 +110,13 @@ impl Check<'_> {
         if !service.network_mode.is_empty() && !service.networks.is_empty() {
             self.error(
                 "networks",
-                format!("service {} declares mutually exclusive `network_mode` and `networks`", self.name),
+                message!("service {} declares mutually exclusive `network_mode` and `networks`", self.name),
             );
         }
         for network in service.networks.keys().filter(|name| !self.project.networks.contains_key(*name)) {
             self.error(
                 "networks",
-                format!("service \"{}\" refers to undefined network {network}", self.name),
+                message!("service \"{}\" refers to undefined network {}", self.name, network),
             );
         }
         let volumes = service
@@ -125,31 +124,34 @@ impl Check<'_> {
             .iter()
             .filter(|mount| mount.kind == MountKind::Volume && !mount.source.is_empty());
         for source in volumes
-            .map(|mount| mount.source.expose())
-            .filter(|name| !self.project.volumes.contains_key(*name))
+            .map(|mount| &mount.source)
+            .filter(|name| !self.project.volumes.contains_key(name.expose()))
         {
-            self.error("volumes", format!("service \"{}\" refers to undefined volume {source}", self.name));
+            self.error(
+                "volumes",
+                message!("service \"{}\" refers to undefined volume {}", self.name, source),
+            );
         }
         for reference in &service.secrets {
-            let source = reference.source.expose();
-            if !self.project.secrets.contains_key(source) {
+            let source = &reference.source;
+            if !self.project.secrets.contains_key(source.expose()) {
                 self.error(
                     "secrets",
-                    format!("service \"{}\" refers to undefined secret {source}", self.name),
+                    message!("service \"{}\" refers to undefined secret {}", self.name, source),
                 );
             }
         }
         for reference in &service.configs {
-            let source = reference.source.expose();
-            if !self.project.configs.contains_key(source) {
+            let source = &reference.source;
+            if !self.project.configs.contains_key(source.expose()) {
                 self.error(
                     "configs",
-                    format!("service \"{}\" refers to undefined config {source}", self.name),
+                    message!("service \"{}\" refers to undefined config {}", self.name, source),
                 );
             }
         }
         for model in service.models.keys().filter(|name| !self.project.models.contains_key(*name)) {
-            self.error("models", format!("service \"{}\" refers to undefined model {model}", self.name));
+            self.error("models", message!("service \"{}\" refers to undefined model {}", self.name, model));
         }
         if let Some(check) = &service.healthcheck
             && let Some(first) = check.test.first()
@@ -157,7 +159,7 @@ impl Check<'_> {
         {
             self.error(
                 "healthcheck",
-                "healthcheck.test must start either by \"CMD\", \"CMD-SHELL\" or \"NONE\"".into(),
+                "healthcheck.test must start either by \"CMD\", \"CMD-SHELL\" or \"NONE\"",
             );
         }
     }
@@ -169,21 +171,23 @@ impl Check<'_> {
                 continue;
             }
             let message = if is_disabled {
-                format!(
-                    "service \"{dependency}\" is required by \"{}\" but is disabled; enable its profile",
+                message!(
+                    "service \"{}\" is required by \"{}\" but is disabled; enable its profile",
+                    dependency,
                     self.name
                 )
             } else {
-                format!("service \"{}\" depends on undefined service \"{dependency}\"", self.name)
+                message!("service \"{}\" depends on undefined service \"{}\"", self.name, dependency)
             };
             self.error("depends_on", message);
         }
         if let Some(owner) = service.network_mode.expose().strip_prefix("service:")
             && !self.project.services.contains_key(owner)
         {
+            let owner = Text::with_secrecy(owner, service.network_mode.is_secret());
             self.error(
                 "network_mode",
-                format!("service \"{owner}\" not found for network_mode 'service:{owner}'"),
+                message!("service \"{}\" not found for network_mode 'service:{}'", owner, owner),
             );
         }
     }
@@ -193,21 +197,21 @@ impl Check<'_> {
         if let (Some(scale), Some(replicas)) = (service.scale, replicas)
             && scale != replicas
         {
-            self.error("scale", "can't set distinct values on 'scale' and 'deploy.replicas'".into());
+            self.error("scale", "can't set distinct values on 'scale' and 'deploy.replicas'");
         }
         let count = service.scale.or(replicas).unwrap_or(1);
         if count < 0 {
-            self.error("scale", "a service cannot have a negative number of containers".into());
+            self.error("scale", "a service cannot have a negative number of containers");
         }
         if count > 1 && !service.container_name.is_empty() {
             self.error(
                 "container_name",
-                format!("container_name must be unique, and {count} containers are asked for"),
+                message!("container_name must be unique, and {} containers are asked for", count),
             );
         }
         let Some(deploy) = &service.deploy else { return };
         if let Some(limits) = &deploy.resources.limits {
-            let pairs: [(&str, bool); 3] = [
+            let pairs: [(&'static str, bool); 3] = [
                 ("cpus", differs(f64::from(service.cpus), f64::from(limits.cpus))),
                 ("mem_limit", service.mem_limit.0 != 0 && limits.memory != service.mem_limit),
                 ("pids_limit", service.pids_limit != 0 && limits.pids != service.pids_limit),
@@ -215,7 +219,7 @@ impl Check<'_> {
             for (field, _) in pairs.into_iter().filter(|(_, differs)| *differs) {
                 self.error(
                     field,
-                    format!("can't set distinct values on '{field}' and 'deploy.resources.limits'"),
+                    message!("can't set distinct values on '{}' and 'deploy.resources.limits'", field),
                 );
             }
         }
@@ -225,7 +229,7 @@ impl Check<'_> {
         {
             let message =
                 "can't set distinct values on 'mem_reservation' and 'deploy.resources.reservations.memory'";
-            self.error("mem_reservation", message.into());
+            self.error("mem_reservation", message);
         }
     }
 
@@ -238,9 +242,12 @@ impl Check<'_> {
                 Some(service) if service.build.is_none() => "non-buildable",
                 Some(_) => continue,
             };
-            let message = format!(
-                "service \"{}\" declares {what} service \"{target}\" as additional context {name}",
-                self.name
+            let message = message!(
+                "service \"{}\" declares {} service \"{}\" as additional context {}",
+                self.name,
+                what,
+                Text::with_secrecy(target, context.is_secret()),
+                name
             );
             self.error("build", message);
         }
@@ -250,15 +257,18 @@ impl Check<'_> {
         {
             self.error(
                 "platform",
-                format!("build.platforms must include platform \"{}\"", service.platform.shown()),
+                message!("build.platforms must include platform \"{}\"", service.platform),
             );
         }
         for reference in &build.secrets {
             if !self.project.secrets.contains_key(reference.source.expose()) {
-                let source = reference.source.shown();
                 self.error(
                     "build",
-                    format!("service \"{}\" refers to undefined build secret {source}", self.name),
+                    message!(
+                        "service \"{}\" refers to undefined build secret {}",
+                        self.name,
+                        reference.source
+                    ),
                 );
             }
         }
@@ -270,19 +280,18 @@ impl Check<'_> {
         if rules.into_iter().any(|rule| rule.target.is_empty() && needy(rule.action.expose())) {
             self.error(
                 "develop",
-                "develop.watch: a target is required for every action but rebuild and restart".into(),
+                "develop.watch: a target is required for every action but rebuild and restart",
             );
         }
     }
 
     fn targets(&mut self, service: &Service) {
         let mut seen = BTreeSet::new();
-        let tmpfs = service.tmpfs.iter().map(|entry| entry.expose().split(':').next().unwrap_or_default());
-        let targets: Vec<&str> =
-            tmpfs.chain(service.volumes.iter().map(|mount| mount.target.expose())).collect();
-        for target in targets {
-            if !seen.insert(target.to_owned()) {
-                self.error("volumes", format!("two mounts have the same target {target}"));
+        let folder = |text: &str| text.split(':').next().unwrap_or_default().to_owned();
+        let tmpfs = service.tmpfs.iter().map(|entry| entry.map(folder));
+        for target in tmpfs.chain(service.volumes.iter().map(|mount| mount.target.clone())) {
+            if !seen.insert(target.clone()) {
+                self.error("volumes", message!("two mounts have the same target {}", target));
             }
         }
     }
@@ -304,34 +313,36 @@ fn cycles(project: &Project, document: &Node, problems: &mut Vec<Problem>) {
         .map_or_else(Span::default, |node| node.span);
     let path = Path::of("services").key(start).key("depends_on");
     // A long way round is named by its beginning.
-    let mut names = cycle.join(" -> ");
+    let shown = if cycle.len() > 50 { &cycle[..10] } else { &cycle[..] };
+    let texts: Vec<Text> = shown.iter().map(|name| name.text()).collect();
+    let mut names = message!("{}", join(&texts, " -> "));
     if cycle.len() > 50 {
-        names = format!("{} -> … ({} services)", cycle[..10].join(" -> "), cycle.len() - 1);
+        names = message!("{} -> … ({} services)", names, cycle.len() - 1);
     }
-    problems.push(Problem::error("cycle", at, &path, format!("dependency cycle detected: {names}")));
+    problems.push(Problem::error("cycle", at, &path, message!("dependency cycle detected: {}", names)));
 }
 
 /// The first way from a service back to itself, its end included. No recursion: the way may be as long as the file.
-fn find_cycle(project: &Project) -> Option<Vec<&str>> {
-    let needs = |name: &str| project.services.get(name).map(|service| service.depends_on.keys());
+fn find_cycle(project: &Project) -> Option<Vec<&Key>> {
+    let needs = |name: &Key| project.services.get(name).map(|service| service.depends_on.keys());
     // Seen services: whether the search is still below them.
-    let mut open: HashMap<&str, bool> = HashMap::new();
+    let mut open: HashMap<&Key, bool> = HashMap::new();
     for start in project.services.keys() {
-        if open.contains_key(start.as_str()) {
+        if open.contains_key(start) {
             continue;
         }
         open.insert(start, true);
-        let mut trail = vec![(start.as_str(), needs(start)?)];
+        let mut trail = vec![(start, needs(start)?)];
         while let Some((name, left)) = trail.last_mut() {
             let Some(next) = left.next() else {
-                open.insert(*name, false);
+                open.insert(name, false);
                 trail.pop();
                 continue;
             };
-            match open.get(next.as_str()) {
+            match open.get(next) {
                 Some(true) => {
-                    let way = trail.iter().map(|(name, _)| *name).skip_while(|name| name != next);
-                    return Some(way.chain([next.as_str()]).collect());
+                    let way = trail.iter().map(|(name, _)| *name).skip_while(|name| *name != next);
+                    return Some(way.chain([next]).collect());
                 }
                 Some(false) => {}
                 None => {

@@ -3,9 +3,18 @@
 //! A tree of [`Node`]s: YAML's scalars, sequences and mappings, where each node knows where it was written. Every
 //! stage before the typed model is a function from such trees to such trees.
 
+use std::{
+    borrow::Borrow,
+    cmp::Ordering,
+    fmt,
+    hash::{Hash, Hasher},
+    ops::Deref,
+    sync::Arc,
+};
+
 use indexmap::IndexMap;
 
-use crate::Text;
+use crate::{MASK, Text};
 
 /// Which of the files that a load has read; an index into [`crate::Sources`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -73,7 +82,154 @@ pub enum Value {
 }
 
 /// A mapping's entries in the order of writing.
-pub type Map = IndexMap<String, Entry>;
+pub type Map = IndexMap<Key, Entry>;
+
+/// A mapping's key. Where it was an item of a list it may hold a part of a secret; printing it masks it then.
+///
+/// Equality, order and hash look at the name alone, so that a mapping is asked with a `&str`.
+#[derive(Clone)]
+pub struct Key {
+    name: Name,
+    secret: bool,
+}
+
+#[derive(Clone)]
+enum Name {
+    Known(&'static str),
+    Shared(Arc<str>),
+}
+
+impl Key {
+    /// A name that stands in the program.
+    pub const fn known(name: &'static str) -> Self {
+        Self { name: Name::Known(name), secret: false }
+    }
+
+    /// `name`, as secret as `secret` says.
+    pub fn with_secrecy(name: &str, secret: bool) -> Self {
+        Self { name: Name::Shared(name.into()), secret }
+    }
+
+    /// The name, for looking up and for the Engine; never for a message.
+    pub fn expose(&self) -> &str {
+        match &self.name {
+            Name::Known(name) => name,
+            Name::Shared(name) => name,
+        }
+    }
+
+    /// Whether any part came from a secret.
+    pub fn is_secret(&self) -> bool {
+        self.secret
+    }
+
+    /// `KEY=VALUE` apart.
+    pub fn pair(written: &Text) -> (Self, Option<Text>) {
+        match written.split_once('=') {
+            Some((name, value)) => (Self::from(&name), Some(value)),
+            None => (Self::from(written), None),
+        }
+    }
+
+    /// The same as a value.
+    pub fn text(&self) -> Text {
+        Text::with_secrecy(self.expose(), self.secret)
+    }
+}
+
+impl From<&str> for Key {
+    fn from(name: &str) -> Self {
+        Self::with_secrecy(name, false)
+    }
+}
+
+impl From<&Self> for Key {
+    fn from(key: &Self) -> Self {
+        key.clone()
+    }
+}
+
+impl From<String> for Key {
+    fn from(name: String) -> Self {
+        name.as_str().into()
+    }
+}
+
+impl From<&String> for Key {
+    fn from(name: &String) -> Self {
+        name.as_str().into()
+    }
+}
+
+impl From<&Text> for Key {
+    fn from(text: &Text) -> Self {
+        Self::with_secrecy(text.expose(), text.is_secret())
+    }
+}
+
+impl Deref for Key {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        self.expose()
+    }
+}
+
+impl Borrow<str> for Key {
+    fn borrow(&self) -> &str {
+        self.expose()
+    }
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.secret { MASK } else { self.expose() })
+    }
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.secret { f.write_str(MASK) } else { fmt::Debug::fmt(self.expose(), f) }
+    }
+}
+
+impl PartialEq for Key {
+    fn eq(&self, other: &Self) -> bool {
+        self.expose() == other.expose()
+    }
+}
+
+impl Eq for Key {}
+
+impl PartialEq<str> for Key {
+    fn eq(&self, other: &str) -> bool {
+        self.expose() == other
+    }
+}
+
+impl PartialEq<&str> for Key {
+    fn eq(&self, other: &&str) -> bool {
+        self.expose() == *other
+    }
+}
+
+impl PartialOrd for Key {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Key {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.expose().cmp(other.expose())
+    }
+}
+
+impl Hash for Key {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.expose().hash(state);
+    }
+}
 
 /// One entry of a mapping: the place of its key, and its value.
 #[derive(Debug, Clone, PartialEq)]
@@ -149,7 +305,7 @@ pub struct Path(pub Vec<Part>);
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Part {
     /// Into a mapping.
-    Key(String),
+    Key(Key),
     /// Into a sequence, from 0.
     Index(usize),
 }
@@ -157,9 +313,9 @@ pub enum Part {
 impl Path {
     /// The path with one more mapping key.
     #[must_use]
-    pub fn key(&self, key: &str) -> Self {
+    pub fn key(&self, key: impl Into<Key>) -> Self {
         let mut parts = self.0.clone();
-        parts.push(Part::Key(key.to_owned()));
+        parts.push(Part::Key(key.into()));
         Self(parts)
     }
 
@@ -173,21 +329,15 @@ impl Path {
 
     /// Reads the dotted form of a path of plain keys, such as `services.web`.
     pub fn of(dotted: &str) -> Self {
-        Self(
-            dotted
-                .split('.')
-                .filter(|part| !part.is_empty())
-                .map(|part| Part::Key(part.to_owned()))
-                .collect(),
-        )
+        Self(dotted.split('.').filter(|part| !part.is_empty()).map(|part| Part::Key(part.into())).collect())
     }
 }
 
-impl std::fmt::Display for Path {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for Path {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (nth, part) in self.0.iter().enumerate() {
             match part {
-                Part::Key(key) if nth == 0 => f.write_str(key)?,
+                Part::Key(key) if nth == 0 => write!(f, "{key}")?,
                 Part::Key(key) => write!(f, ".{key}")?,
                 Part::Index(index) => write!(f, "[{index}]")?,
             }

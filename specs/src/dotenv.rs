@@ -4,8 +4,9 @@
 //! comments after a space, expansion in unquoted and double-quoted values.
 
 use crate::{
-    Text,
+    Message, Text,
     interpolate::{self, Lookup},
+    message,
 };
 
 /// One line that cannot be read.
@@ -14,7 +15,7 @@ pub struct DotenvError {
     /// The line, from 1.
     pub line: u32,
     /// What is wrong; holds no value.
-    pub message: String,
+    pub message: Message,
 }
 
 /// Reads a file. A key without a value is inherited through `lookup`, or left out. Later keys win.
@@ -55,7 +56,10 @@ pub fn parse_raw(text: &str, secret: bool, lookup: &dyn Lookup) -> Result<Vec<(S
         let (key, value) = line.split_once('=').map_or((line, None), |(key, value)| (key, Some(value)));
         if key.is_empty() || key.contains(char::is_whitespace) {
             let line = u32::try_from(nth + 1).unwrap_or(u32::MAX);
-            return Err(DotenvError { line, message: format!("'{key}' is no variable name") });
+            return Err(DotenvError {
+                line,
+                message: message!("'{}' is no variable name", Text::with_secrecy(key, secret)),
+            });
         }
         match value {
             Some(value) => pairs.push((key.to_owned(), Text::with_secrecy(value, secret))),
@@ -75,7 +79,7 @@ struct Reader<'t> {
 }
 
 impl<'t> Reader<'t> {
-    fn fail(&self, message: impl Into<String>) -> DotenvError {
+    fn fail(&self, message: impl Into<Message>) -> DotenvError {
         let read = self.whole.len() - self.rest.len();
         let line = u32::try_from(self.whole[..read].matches('\n').count() + 1).unwrap_or(u32::MAX);
         DotenvError { line, message: message.into() }
@@ -111,7 +115,8 @@ impl<'t> Reader<'t> {
         if let Some(odd) =
             written.chars().find(|c| !c.is_alphanumeric() && !"_.-[]".contains(*c) && !c.is_whitespace())
         {
-            return Err(self.fail(format!("unexpected character '{odd}' in variable name")));
+            let odd = Text::with_secrecy(odd, self.secret);
+            return Err(self.fail(message!("unexpected character '{}' in variable name", odd)));
         }
         if written.contains(char::is_whitespace) {
             return Err(self.fail("a variable name cannot contain a space"));
@@ -183,7 +188,7 @@ impl<'t> Reader<'t> {
         };
         interpolate::expand(&text, &lookup, &mut |_| {}).map_err(|failure| match failure {
             interpolate::Failure::Required { name, message } => {
-                self.fail(format!("required variable {name} is missing a value: {message}"))
+                self.fail(message!("required variable {} is missing a value: {}", name, message))
             }
             _ => self.fail("invalid interpolation format"),
         })

@@ -9,10 +9,10 @@ use std::{
 };
 
 use crate::{
-    Problem, doc,
-    doc::{Map, Node, Span, Value},
+    Message, Problem, Text, doc,
+    doc::{Key, Map, Node, Span, Value},
     load::Loader,
-    merge, paths, reset, unify,
+    merge, message, paths, reset, unify,
 };
 
 /// How long a chain of bases may get.
@@ -26,12 +26,12 @@ struct Scope {
     /// The `!reset` and `!override` paths of the document that the chain began in.
     resets: Vec<doc::Path>,
     /// The services whose bases are merged in already.
-    done: BTreeSet<String>,
+    done: BTreeSet<Key>,
 }
 
 /// Replaces every `extends` of a document. `resets` are its `!reset` and `!override` paths: they hold against bases too.
 pub(crate) fn apply(loader: &mut Loader<'_>, document: &mut Node, folder: &FsPath, resets: &[doc::Path]) {
-    let extending: Vec<String> = match document.get("services").and_then(Node::as_map) {
+    let extending: Vec<Key> = match document.get("services").and_then(Node::as_map) {
         Some(services) => services
             .iter()
             .filter(|(_, entry)| entry.node.get("extends").is_some())
@@ -65,8 +65,8 @@ fn service_mut<'d>(document: &'d mut Node, name: &str) -> Option<&'d mut Node> {
 fn resolve(
     loader: &mut Loader<'_>,
     scope: &mut Scope,
-    name: &str,
-    chain: &mut Vec<(PathBuf, String)>,
+    name: &Key,
+    chain: &mut Vec<(Text, Key)>,
 ) -> Option<()> {
     let node = service_mut(&mut scope.document, name)?;
     let Value::Map(fields) = &mut node.value else { return Some(()) };
@@ -78,14 +78,14 @@ fn resolve(
     let path = doc::Path::of("services").key(name).key("extends");
     let (base_name, file) = reference(loader, &extends, &path)?;
     let here = file.as_ref().map_or_else(
-        || scope.folder.clone(),
-        |file| PathBuf::from(paths::absolute(file, &scope.folder, None)),
+        || Text::plain(scope.folder.display().to_string()),
+        |file| file.map(|file| paths::absolute(file, &scope.folder, None)),
     );
     if chain.len() >= MAX_CHAIN || chain.contains(&(here.clone(), base_name.clone())) {
         let message = if chain.len() >= MAX_CHAIN {
-            format!("{name} stands at the end of more than {MAX_CHAIN} bases")
+            message!("{} stands at the end of more than {} bases", name, MAX_CHAIN)
         } else {
-            format!("circular reference: {name} extends itself through {base_name}")
+            message!("circular reference: {} extends itself through {}", name, base_name)
         };
         return fail(loader, extends.span, &path, message);
     }
@@ -94,7 +94,7 @@ fn resolve(
         from_file(loader, &here, &base_name, extends.span, &path, chain)?
     } else {
         if service_mut(&mut scope.document, &base_name).is_none() {
-            let message = format!("cannot extend service '{base_name}': service not found");
+            let message = message!("cannot extend service '{}': service not found", base_name);
             return fail(loader, extends.span, &path, message);
         }
         resolve(loader, scope, &base_name, chain)?;
@@ -105,7 +105,7 @@ fn resolve(
     if let Value::Map(fields) = &mut node.value {
         fields.shift_remove("extends");
     }
-    scope.done.insert(name.to_owned());
+    scope.done.insert(name.clone());
     let Value::Map(fields) = &mut base.value else { return Some(()) };
     fields.shift_remove("extends");
     let own = std::mem::replace(node, Node::new(node.span, Value::Null));
@@ -118,16 +118,16 @@ fn resolve(
 }
 
 /// The service and the file that an `extends` names.
-fn reference(loader: &mut Loader<'_>, extends: &Node, path: &doc::Path) -> Option<(String, Option<String>)> {
-    let text = |key: &str| extends.get(key).and_then(Node::as_text).map(|text| text.expose().to_owned());
+fn reference(loader: &mut Loader<'_>, extends: &Node, path: &doc::Path) -> Option<(Key, Option<Text>)> {
+    let text = |key: &str| extends.get(key).and_then(Node::as_text);
     match &extends.value {
-        Value::Str(base) => Some((base.expose().to_owned(), None)),
+        Value::Str(base) => Some((base.into(), None)),
         Value::Map(_) => match text("service") {
-            Some(service) => Some((service, text("file"))),
-            None => fail(loader, extends.span, path, "'service' is missing, the name of the base".into()),
+            Some(service) => Some((service.into(), text("file").cloned())),
+            None => fail(loader, extends.span, path, "'service' is missing, the name of the base"),
         },
         _ => {
-            let message = format!("expected a service or {{service, file}}, found {}", extends.kind());
+            let message = message!("expected a service or {{service, file}}, found {}", extends.kind());
             fail(loader, extends.span, path, message)
         }
     }
@@ -135,19 +135,19 @@ fn reference(loader: &mut Loader<'_>, extends: &Node, path: &doc::Path) -> Optio
 
 fn from_file(
     loader: &mut Loader<'_>,
-    file: &FsPath,
-    name: &str,
+    file: &Text,
+    name: &Key,
     at: Span,
     path: &doc::Path,
-    chain: &mut Vec<(PathBuf, String)>,
+    chain: &mut Vec<(Text, Key)>,
 ) -> Option<Node> {
     let before = loader.problems.len();
     let documents = loader.documents(file, at);
     if loader.problems.len() > before {
-        let message = format!("cannot extend from {}", file.display());
+        let message = message!("cannot extend from {}", file);
         return fail(loader, at, path, message);
     }
-    let folder = paths::folder_of(file);
+    let folder = paths::folder_of(FsPath::new(file.expose()));
     let mut whole: Option<Node> = None;
     let mut resets = Vec::new();
     for mut document in documents {
@@ -160,7 +160,7 @@ fn from_file(
     }
     let mut scope = Scope { document: whole?, folder: folder.clone(), resets, done: BTreeSet::new() };
     if service_mut(&mut scope.document, name).is_none() {
-        let message = format!("cannot extend service '{name}' in {}: service not found", file.display());
+        let message = message!("cannot extend service '{}' in {}: service not found", name, file);
         return fail(loader, at, path, message);
     }
     resolve(loader, &mut scope, name, chain)?;
@@ -172,14 +172,14 @@ fn from_file(
 }
 
 /// A document with this one service, so that merging finds the rules by path.
-fn wrap(name: &str, service: Node) -> Node {
+fn wrap(name: &Key, service: Node) -> Node {
     let span = service.span;
     let entry = |node| doc::Entry { key: span, node };
-    let services = Node::new(span, Value::Map(Map::from_iter([(name.to_owned(), entry(service))])));
-    Node::new(span, Value::Map(Map::from_iter([("services".to_owned(), entry(services))])))
+    let services = Node::new(span, Value::Map(Map::from_iter([(name.clone(), entry(service))])));
+    Node::new(span, Value::Map(Map::from_iter([("services".into(), entry(services))])))
 }
 
-fn fail<T>(loader: &mut Loader<'_>, at: Span, path: &doc::Path, message: String) -> Option<T> {
+fn fail<T>(loader: &mut Loader<'_>, at: Span, path: &doc::Path, message: impl Into<Message>) -> Option<T> {
     loader.problems.push(Problem::error("extends", at, path, message));
     None
 }

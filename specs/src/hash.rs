@@ -94,7 +94,7 @@ mod tests {
     fn the_plain_service() {
         let service = Service {
             image: "ref-busybox:1".into(),
-            networks: BTreeMap::from([("default".to_owned(), None)]),
+            networks: BTreeMap::from([("default".into(), None)]),
             ..Service::default()
         };
         let none = BTreeMap::new();
@@ -110,7 +110,7 @@ mod tests {
         let none = BTreeMap::new();
         let (key, other) = (DigestKey::new([1; 32]), DigestKey::new([2; 32]));
         let with = |value: Text| Service {
-            environment: [("PW".to_owned(), Some(value))].into_iter().collect(),
+            environment: [("PW".into(), Some(value))].into_iter().collect(),
             ..Service::default()
         };
         let (open, secret) = (with(Text::plain("a")), with(Text::secret("a")));
@@ -127,7 +127,7 @@ mod tests {
     fn networks_and_volumes() {
         let network = Network { name: "ref-h1_default".into(), ..Network::default() };
         assert!(super::network(&network).starts_with("8799275a0f5d70de"));
-        let labels = BTreeMap::from([("l".to_owned(), Text::plain("1"))]);
+        let labels = BTreeMap::from([("l".into(), Text::plain("1"))]);
         let volume = Volume { name: "ref-h1_named".into(), labels, ..Volume::default() };
         assert!(super::volume(&volume).starts_with("3ddf2e3d8e0d25a5"));
     }

@@ -4,13 +4,14 @@
 //! files, relative paths), whose objects then stand beside this file's own. The same name twice is a conflict, unless both
 //! say the same.
 
-use std::path::{Path as FsPath, PathBuf};
+use std::path::Path as FsPath;
 
 use crate::{
     FileKind, Problem, Text, doc,
     doc::{Entry, Map, Node, Span, Value},
+    join,
     load::Loader,
-    paths,
+    message, paths,
 };
 
 /// How deep files may include each other.
@@ -22,13 +23,13 @@ const MAX_FILES: usize = 1_000;
 const SECTIONS: [&str; 6] = ["services", "volumes", "networks", "secrets", "configs", "models"];
 
 /// Replaces the `include` of a document by what it names. `chain` holds the files that led here.
-pub(crate) fn apply(loader: &mut Loader<'_>, document: &mut Node, folder: &FsPath, chain: &[PathBuf]) {
+pub(crate) fn apply(loader: &mut Loader<'_>, document: &mut Node, folder: &FsPath, chain: &[Text]) {
     let Value::Map(top) = &mut document.value else { return };
     let Some(include) = top.shift_remove("include") else { return };
     let path = doc::Path::of("include");
     let Some(entries) = include.node.as_seq() else {
         if include.node.value != Value::Null {
-            let message = format!("expected a list, found {}", include.node.kind());
+            let message = message!("expected a list, found {}", include.node.kind());
             loader.problems.push(Problem::error("type", include.node.span, &path, message));
         }
         return;
@@ -44,25 +45,24 @@ fn load(
     loader: &mut Loader<'_>,
     entry: &Node,
     folder: &FsPath,
-    chain: &[PathBuf],
+    chain: &[Text],
     path: &doc::Path,
 ) -> Option<Node> {
-    let absolute = |text: &Text| PathBuf::from(paths::absolute(text.expose(), folder, None));
-    let files: Vec<PathBuf> = texts(entry.get("path").unwrap_or(entry)).iter().map(absolute).collect();
+    let absolute = |text: &Text| text.map(|path| paths::absolute(path, folder, None));
+    let files: Vec<Text> = texts(entry.get("path").unwrap_or(entry)).iter().map(absolute).collect();
     let first = files.first().cloned()?;
     if chain.contains(&first) {
-        let trail: Vec<String> =
-            chain.iter().chain([&first]).map(|file| file.display().to_string()).collect();
-        let message = format!("include cycle detected: {}", trail.join(" include "));
+        let trail = join(chain.iter().chain([&first]), " include ");
+        let message = message!("include cycle detected: {}", trail);
         loader.problems.push(Problem::error("include-cycle", entry.span, path, message));
         return None;
     }
     let deep = chain.len() >= MAX_DEPTH;
     if deep || loader.files_read() > MAX_FILES {
         let message = if deep {
-            format!("included files nest deeper than {MAX_DEPTH} levels")
+            message!("included files nest deeper than {} levels", MAX_DEPTH)
         } else {
-            format!("more than {MAX_FILES} included files")
+            message!("more than {} included files", MAX_FILES)
         };
         loader.problems.push(Problem::error("include-limit", entry.span, path, message));
         return None;
@@ -70,12 +70,12 @@ fn load(
     let project_dir = entry
         .get("project_directory")
         .and_then(Node::as_text)
-        .map_or_else(|| paths::folder_of(&first), absolute);
+        .map_or_else(|| paths::folder_of(FsPath::new(first.expose())), |text| absolute(text).expose().into());
     let outer = loader.environment.clone();
-    let mut env_files: Vec<PathBuf> =
+    let mut env_files: Vec<Text> =
         entry.get("env_file").map(texts).unwrap_or_default().iter().map(absolute).collect();
     if env_files.is_empty() && loader.read.kind(&project_dir.join(".env")) == FileKind::File {
-        env_files.push(project_dir.join(".env"));
+        env_files.push(Text::plain(project_dir.join(".env").display().to_string()));
     }
     for file in env_files {
         for (key, value) in loader.dotenv(&file, entry.span).unwrap_or_default() {
@@ -107,16 +107,16 @@ fn import(loader: &mut Loader<'_>, document: &mut Node, model: Node, at: Span, p
             continue;
         };
         let own = top
-            .entry(section.to_owned())
+            .entry(section.into())
             .or_insert_with(|| Entry { key: at, node: Node::new(at, Value::Map(Map::new())) });
         if own.node.value == Value::Null {
             own.node.value = Value::Map(Map::new());
         }
         let Value::Map(own) = &mut own.node.value else { continue };
         for (name, entry) in objects {
-            match own.get(&name) {
+            match own.get(&*name) {
                 Some(existing) if !same(&existing.node, &entry.node) => {
-                    let message = format!("{section}.{name} conflicts with imported resource");
+                    let message = message!("{}.{} conflicts with imported resource", section, name);
                     loader.problems.push(
                         Problem::error("include-conflict", existing.key, path, message)
                             .related(entry.key, "the imported one"),

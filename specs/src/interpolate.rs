@@ -6,6 +6,7 @@
 use crate::{
     Problem, Text,
     doc::{Node, Path, Span, Value},
+    message,
 };
 
 /// Where variables come from.
@@ -33,9 +34,9 @@ pub enum Failure {
     /// `${A:?why}` where `A` is not set.
     Required {
         /// The variable.
-        name: String,
+        name: Text,
         /// What the file says about it.
-        message: String,
+        message: Text,
     },
     /// Nested too deep or grown too long.
     TooLarge,
@@ -45,17 +46,19 @@ pub enum Failure {
 pub fn expand_document(node: &mut Node, path: &Path, lookup: &dyn Lookup, problems: &mut Vec<Problem>) {
     match &mut node.value {
         Value::Str(text) if text.expose().contains('$') => {
-            let mut unset = Vec::new();
+            let (mut unset, secret) = (Vec::new(), text.is_secret());
             match expand(text, lookup, &mut |name| unset.push(name.to_owned())) {
                 Ok(expanded) => *text = expanded,
                 Err(failure) => problems.push(failure.problem(node.span, path, text)),
             }
             unset.sort();
             unset.dedup();
-            problems.extend(unset.iter().map(|name| {
-                let message = format!("the variable {name} is not set and becomes an empty string");
+            problems.extend(unset.into_iter().map(|name| {
+                // A dollar sign in a password seems to name a variable.
+                let name = Text::with_secrecy(name, secret);
+                let message = message!("the variable {} is not set and becomes an empty string", name);
                 Problem::warning("unset-variable", node.span, path, message)
-                    .hint(format!("set it, or write ${{{name}:-DEFAULT}}"))
+                    .hint(message!("set it, or write ${{{}:-DEFAULT}}", name))
             }));
         }
         Value::Seq(items) => {
@@ -76,7 +79,7 @@ impl Failure {
     fn problem(&self, at: Span, path: &Path, text: &Text) -> Problem {
         match self {
             Self::Format => {
-                let message = format!("invalid interpolation format in '{}'", text.shown());
+                let message = message!("invalid interpolation format in '{}'", text);
                 Problem::error("interpolation", at, path, message)
                     .hint("write $$ for a dollar sign that stays")
             }
@@ -84,9 +87,9 @@ impl Failure {
                 "required-variable",
                 at,
                 path,
-                format!("required variable {name} is missing a value: {message}"),
+                message!("required variable {} is missing a value: {}", name, message),
             )
-            .hint(format!("set {name} in .env, in an env file, or in the environment")),
+            .hint(message!("set {} in .env, in an env file, or in the environment", name)),
             Self::TooLarge => {
                 Problem::error("interpolation", at, path, "the expanded value is too long or nests too deep")
             }
@@ -99,15 +102,20 @@ impl Failure {
 /// # Errors
 /// A malformed form, or a required variable without a value.
 pub fn expand(text: &Text, lookup: &dyn Lookup, unset: &mut dyn FnMut(&str)) -> Result<Text, Failure> {
-    let mut expansion = Expansion { lookup, unset, out: String::new(), secret: text.is_secret(), depth: 0 };
+    let secret = text.is_secret();
+    let open = secret.then_some(0);
+    let mut expansion = Expansion { lookup, unset, out: String::new(), open, secret, depth: 0 };
     expansion.run(text.expose())?;
-    Ok(Text::with_secrecy(expansion.out, expansion.secret))
+    Ok(expansion.text())
 }
 
 struct Expansion<'a> {
     lookup: &'a dyn Lookup,
     unset: &'a mut dyn FnMut(&str),
     out: String,
+    /// How much of `out` was written in the open, where something secret follows.
+    open: Option<usize>,
+    /// Whether the text itself came from a secret, with the names of the variables in it.
     secret: bool,
     depth: usize,
 }
@@ -149,7 +157,9 @@ impl Expansion<'_> {
     }
 
     fn push(&mut self, value: &Text) {
-        self.secret |= value.is_secret();
+        if let (None, Text::Secret { open, .. }) = (self.open, value) {
+            self.open = Some(self.out.len() + open);
+        }
         self.out.push_str(value.expose());
     }
 
@@ -178,8 +188,8 @@ impl Expansion<'_> {
             ('+', _) if counts => self.push(&alternative),
             ('+', _) => {}
             _ => {
-                let message = alternative.shown().into_owned();
-                return Err(Failure::Required { name: name.to_owned(), message });
+                let name = Text::with_secrecy(name, self.secret);
+                return Err(Failure::Required { name, message: alternative });
             }
         }
         Ok(())
@@ -193,11 +203,19 @@ impl Expansion<'_> {
             lookup: self.lookup,
             unset: &mut *self.unset,
             out: String::new(),
-            secret: false,
+            open: self.secret.then_some(0),
+            secret: self.secret,
             depth: self.depth + 1,
         };
         inner.run(text)?;
-        Ok(Text::with_secrecy(inner.out, inner.secret))
+        Ok(inner.text())
+    }
+
+    fn text(self) -> Text {
+        match self.open {
+            Some(open) => Text::secret_after(open, self.out),
+            None => Text::Plain(self.out),
+        }
     }
 }
 
@@ -271,5 +289,7 @@ mod tests {
         let text = expand(&Text::plain("postgres://u:${PW}@db"), &lookup, &mut |_| {}).unwrap();
         assert_eq!(text.to_string(), "***");
         assert_eq!(text.expose(), "postgres://u:hush@db");
+        let pair = expand(&Text::plain("PW=${PW:-x${PW}}"), &lookup, &mut |_| {}).unwrap();
+        assert_eq!(pair.split_once('=').unwrap().0.to_string(), "PW");
     }
 }

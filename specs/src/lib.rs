@@ -24,6 +24,7 @@ pub mod lint;
 pub mod load;
 pub mod mask;
 pub mod merge;
+mod message;
 pub mod model;
 pub mod name;
 pub mod normalize;
@@ -42,6 +43,7 @@ pub mod variables;
 pub mod yaml;
 
 pub use load::{LoadRequest, Loaded, load, variables};
+pub use message::{Message, Part, join, part};
 pub use problem::{Problem, Problems, Rule, Severity, SourceFile, Sources};
 pub use read::{Content, FileKind, MAX_FILE, ReadText};
 pub use text::{MASK, Text};

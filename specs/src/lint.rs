@@ -8,8 +8,9 @@ mod across;
 use std::path::Path as FsPath;
 
 use crate::{
-    Loaded, Problem,
+    Loaded, Message, Problem, Text,
     doc::{Node, Path, Span},
+    message,
     model::{MountKind, Service},
 };
 
@@ -43,7 +44,14 @@ impl Lint<'_> {
         self.loaded.document.at(path)
     }
 
-    fn warn(&mut self, rule: &'static str, at: Span, path: &Path, message: String, hint: &str) {
+    fn warn(
+        &mut self,
+        rule: &'static str,
+        at: Span,
+        path: &Path,
+        message: Message,
+        hint: impl Into<Message>,
+    ) {
         self.found.push(Problem::warning(rule, at, path, message).hint(hint));
     }
 
@@ -61,7 +69,7 @@ impl Lint<'_> {
         let path = self.path.key("image");
         let at = self.node(&path).map_or_else(Span::default, |node| node.span);
         let message =
-            format!("image '{}' {what}: what runs changes with the day it is pulled", service.image.shown());
+            message!("image '{}' {}: what runs changes with the day it is pulled", service.image, what);
         self.warn("image-tag", at, &path, message, "write a version, `name:1.2.3`, or a digest");
     }
 
@@ -77,7 +85,7 @@ impl Lint<'_> {
             // In a list the entry stands under its number.
             let listed = self.node(&path).and_then(|node| {
                 node.as_seq()?.iter().find(|item| {
-                    item.as_text().is_some_and(|text| text.expose().split('=').next() == Some(name.as_str()))
+                    item.as_text().is_some_and(|text| text.expose().split('=').next() == Some(name.expose()))
                 })
             });
             let Some(at) = self.node(&path.key(name)).or(listed).map(|node| node.span) else { continue };
@@ -85,7 +93,7 @@ impl Lint<'_> {
             if !at.is_written() || self.line(at).is_none_or(|line| line.contains('$')) {
                 continue;
             }
-            let message = format!("{name} looks like a secret and stands here for everybody to read");
+            let message = message!("{} looks like a secret and stands here for everybody to read", name);
             let hint = "take it from an encrypted env file, `${NAME}`, or from `secrets:`";
             self.warn("plain-secret", at, &path.key(name), message, hint);
         }
@@ -106,23 +114,26 @@ impl Lint<'_> {
             let creates = mount.bind.as_ref().is_some_and(|bind| bind.create_host_path);
             let then =
                 if creates { "Docker makes an empty folder there" } else { "the container will not start" };
-            let message = format!("'{}' does not exist on this host: {then}", mount.source.shown());
+            let message = message!("'{}' does not exist on this host: {}", mount.source, then);
             self.warn("missing-bind", at, &path, message, "create it, or use a named volume");
         }
     }
 
     fn joined_ports(&mut self, service: &Service) {
-        let mode = service.network_mode.expose();
-        let Some(owner) = mode.strip_prefix("service:").or_else(|| mode.strip_prefix("container:")) else {
-            return;
+        let mode = &service.network_mode;
+        let shared = |mode: &str| {
+            let owner = mode.strip_prefix("service:").or_else(|| mode.strip_prefix("container:"));
+            owner.map(str::to_owned)
         };
+        let Some(owner) = shared(mode.expose()) else { return };
+        let owner = Text::with_secrecy(owner, mode.is_secret());
         if service.ports.is_empty() {
             return;
         }
         let path = self.path.key("ports");
         let at = self.node(&path).map_or_else(Span::default, |node| node.span);
-        let message = format!("ports of a service that shares the network of '{owner}' are not published");
-        self.warn("joined-ports", at, &path, message, &format!("publish them at '{owner}'"));
+        let message = message!("ports of a service that shares the network of '{}' are not published", owner);
+        self.warn("joined-ports", at, &path, message, message!("publish them at '{}'", owner));
     }
 }
 

@@ -10,9 +10,9 @@ use std::{
 };
 
 use crate::{
-    Problem, Problems, ReadText, Severity, Sources, Text, check, decode,
+    Message, Problem, Problems, ReadText, Severity, Sources, Text, check, decode,
     doc::{self, Map, Node, Span, Value},
-    extends, fields, include, interpolate, merge,
+    extends, fields, include, interpolate, merge, message,
     model::Project,
     normalize, paths, reset, settings, unify, validate,
     variables::{Variable, collect},
@@ -160,7 +160,7 @@ impl Loader<'_> {
     }
 
     /// A problem of the whole, or of what stands at `at`.
-    fn error(&mut self, rule: &'static str, at: Span, message: impl Into<String>) {
+    fn error(&mut self, rule: &'static str, at: Span, message: impl Into<Message>) {
         self.problems.push(Problem::error(rule, at, &doc::Path::default(), message));
     }
 
@@ -189,8 +189,11 @@ impl Loader<'_> {
                 .map_or_else(|| folder.clone(), |file| paths::folder_of(file)),
         };
         self.env_files(&project_dir);
-        let documents: Vec<Node> =
-            files.iter().flat_map(|file| self.documents(file, Span::default())).collect();
+        let documents: Vec<Node> = files
+            .iter()
+            .map(|file| Text::plain(file.display().to_string()))
+            .flat_map(|file| self.documents(&file, Span::default()))
+            .collect();
         (!self.failed()).then_some(Inputs { files, project_dir, documents })
     }
 
@@ -200,7 +203,8 @@ impl Loader<'_> {
         self.agent_env_files(&documents, &project_dir);
         let name = self.name(&documents, &project_dir)?;
         self.environment.insert("COMPOSE_PROJECT_NAME".into(), Text::plain(&*name));
-        let model = self.merged(documents, &project_dir, &files)?;
+        let chain: Vec<Text> = files.iter().map(|file| Text::plain(file.display().to_string())).collect();
+        let model = self.merged(documents, &project_dir, &chain)?;
         if model.as_map().is_some_and(Map::is_empty) {
             self.error("empty", model.span, "empty compose file");
             return None;
@@ -209,7 +213,7 @@ impl Loader<'_> {
         let count = services.and_then(Node::as_map).map_or(0, Map::len);
         if count > MAX_SERVICES {
             let at = services.map_or_else(Span::default, |node| node.span);
-            self.error("services", at, format!("{count} services, expected at most {MAX_SERVICES}"));
+            self.error("services", at, message!("{} services, expected at most {}", count, MAX_SERVICES));
             return None;
         }
         Some((name, model))
@@ -240,7 +244,7 @@ impl Loader<'_> {
         &mut self,
         documents: Vec<Node>,
         project_dir: &Path,
-        chain: &[PathBuf],
+        chain: &[Text],
     ) -> Option<Node> {
         let mut model: Option<Node> = None;
         for mut document in documents {

@@ -5,7 +5,8 @@
 
 use crate::{
     Problem, Text,
-    doc::{Entry, Map, Node, Part, Path, Value},
+    doc::{Entry, Key, Map, Node, Part, Path, Value},
+    message,
     values::scalar_text,
 };
 
@@ -21,7 +22,7 @@ fn pattern(path: &Path) -> Vec<&str> {
         .enumerate()
         .map(|(nth, part)| match part {
             Part::Key(_) if nth == 1 => "*",
-            Part::Key(key) => key.as_str(),
+            Part::Key(key) => key.expose(),
             Part::Index(_) => "*",
         })
         .collect()
@@ -108,7 +109,7 @@ fn merge_plain(base: &mut Node, over: Node, path: &Path, problems: &mut Vec<Prob
         (Value::Seq(below), Value::Seq(above)) => below.extend(above),
         (Value::Map(_) | Value::Seq(_), above) | (_, above @ (Value::Map(_) | Value::Seq(_))) => {
             let found = Node::new(over.span, above);
-            let message = format!("cannot override {path}: {} below, {} here", base.kind(), found.kind());
+            let message = message!("cannot override {}: {} below, {} here", path, base.kind(), found.kind());
             problems.push(
                 Problem::error("override", over.span, path, message).related(base.span, "the value below"),
             );
@@ -132,7 +133,7 @@ fn as_list(value: Value, span: crate::doc::Span) -> Vec<Node> {
     match value {
         Value::Seq(items) => items,
         Value::Map(map) => {
-            let mut entries: Vec<(String, Entry)> = map.into_iter().collect();
+            let mut entries: Vec<(Key, Entry)> = map.into_iter().collect();
             entries.sort_by(|a, b| a.0.cmp(&b.0));
             entries.into_iter().flat_map(|(key, entry)| pairs(&key, &entry)).collect()
         }
@@ -141,12 +142,15 @@ fn as_list(value: Value, span: crate::doc::Span) -> Vec<Node> {
     }
 }
 
-fn pairs(key: &str, entry: &Entry) -> Vec<Node> {
+fn pairs(key: &Key, entry: &Entry) -> Vec<Node> {
     let pair = |node: &Node| {
         let value = scalar_text(&node.value);
-        let written =
-            if node.value == Value::Null { key.to_owned() } else { format!("{key}={}", value.expose()) };
-        Node::new(node.span, Value::Str(Text::with_secrecy(written, value.is_secret())))
+        let written = match node.value {
+            Value::Null => key.text(),
+            _ if key.is_secret() => Text::secret(format!("{}={}", key.expose(), value.expose())),
+            _ => Text::after(&format!("{}=", key.expose()), &value),
+        };
+        Node::new(node.span, Value::Str(written))
     };
     match &entry.node.value {
         Value::Seq(items) => items.iter().map(pair).collect(),
@@ -172,13 +176,13 @@ fn names_to_map(node: &mut Node, condition: Option<&str>) {
         let value = condition.map_or(Value::Null, |condition| {
             let mut fields = Map::new();
             let put = |fields: &mut Map, key: &str, value| {
-                fields.insert(key.to_owned(), Entry { key: item.span, node: Node::new(item.span, value) });
+                fields.insert(key.into(), Entry { key: item.span, node: Node::new(item.span, value) });
             };
             put(&mut fields, "condition", Value::Str(condition.into()));
             put(&mut fields, "required", Value::Bool(true));
             Value::Map(fields)
         });
-        let key = scalar_text(&item.value).expose().to_owned();
+        let key = Key::from(&scalar_text(&item.value));
         map.insert(key, Entry { key: item.span, node: Node::new(item.span, value) });
     }
     node.value = Value::Map(map);
@@ -187,7 +191,7 @@ fn names_to_map(node: &mut Node, condition: Option<&str>) {
 fn context_to_map(node: &mut Node) {
     if let Value::Str(context) = &node.value {
         let entry = Entry { key: node.span, node: Node::new(node.span, Value::Str(context.clone())) };
-        node.value = Value::Map(Map::from_iter([("context".to_owned(), entry)]));
+        node.value = Value::Map(Map::from_iter([("context".into(), entry)]));
     }
 }
 
@@ -195,7 +199,7 @@ fn context_to_map(node: &mut Node) {
 /// a pool of the base where the override has only others.
 fn merge_pools(base: &mut Node, over: Node, path: &Path, problems: &mut Vec<Problem>) {
     let Value::Seq(above) = over.value else {
-        let message = format!("cannot override {path}: expected a list, found {}", over.kind());
+        let message = message!("cannot override {}: expected a list, found {}", path, over.kind());
         problems.push(Problem::error("override", over.span, path, message));
         return;
     };

@@ -5,7 +5,7 @@
 
 use crate::{
     Text,
-    doc::{Entry, Map, Node, Span, Value},
+    doc::{Entry, Key, Map, Node, Span, Value},
     interpolate::Lookup,
     values::scalar_text,
 };
@@ -47,8 +47,9 @@ fn names(top: &mut Map, kind: &str, project: &str) {
             continue;
         }
         let external = object.get("external").is_some_and(|entry| truthy(&entry.node.value));
-        let name = if external { key.clone() } else { format!("{project}_{key}") };
-        put(object, "name", Value::Str(name.into()));
+        let name = key.text();
+        let name = if external { name } else { name.map(|key| format!("{project}_{key}")) };
+        put(object, "name", Value::Str(name));
     }
 }
 
@@ -148,8 +149,7 @@ fn take_over(node: &mut Node, environment: &dyn Lookup, drop_unset: bool) {
                 }
                 match environment.get(written.expose()) {
                     Some(value) => {
-                        let key = written.expose();
-                        item.value = Value::Str(value.map(|value| format!("{key}={value}")));
+                        item.value = Value::Str(Text::after(&format!("{}=", written.expose()), &value));
                         true
                     }
                     None => !drop_unset,
@@ -169,18 +169,19 @@ fn implied_dependencies(service: &mut Map) {
             scalar => vec![scalar_text(scalar)],
         }
     };
-    let mut implied: Vec<(String, bool)> = Vec::new();
+    let key = |text: &Text, name: &str| Key::with_secrecy(name, text.is_secret());
+    let mut implied: Vec<(Key, bool)> = Vec::new();
     for link in texts(service, "links") {
-        implied.push((link.expose().split(':').next().unwrap_or_default().to_owned(), true));
+        implied.push((key(&link, link.expose().split(':').next().unwrap_or_default()), true));
     }
-    for key in ["network_mode", "ipc", "pid", "uts", "cgroup"] {
-        for mode in texts(service, key) {
-            implied.extend(mode.expose().strip_prefix("service:").map(|name| (name.to_owned(), true)));
+    for field in ["network_mode", "ipc", "pid", "uts", "cgroup"] {
+        for mode in texts(service, field) {
+            implied.extend(mode.expose().strip_prefix("service:").map(|name| (key(&mode, name), true)));
         }
     }
     for from in texts(service, "volumes_from") {
         if !from.expose().starts_with("container:") {
-            implied.push((from.expose().split(':').next().unwrap_or_default().to_owned(), false));
+            implied.push((key(&from, from.expose().split(':').next().unwrap_or_default()), false));
         }
     }
     if implied.is_empty() {
@@ -188,7 +189,7 @@ fn implied_dependencies(service: &mut Map) {
     }
     let edges = section(service, "depends_on");
     for (name, restart) in implied {
-        if edges.contains_key(&name) {
+        if edges.contains_key(&*name) {
             continue;
         }
         let mut edge = Map::new();
@@ -197,7 +198,7 @@ fn implied_dependencies(service: &mut Map) {
             put(&mut edge, "restart", Value::Bool(true));
         }
         put(&mut edge, "required", Value::Bool(true));
-        put(edges, &name, Value::Map(edge));
+        put(edges, name, Value::Map(edge));
     }
 }
 
@@ -214,7 +215,7 @@ fn objects<'m>(top: &'m mut Map, section: &str) -> impl Iterator<Item = &'m mut 
 
 fn section<'m>(fields: &'m mut Map, key: &str) -> &'m mut Map {
     let entry = fields
-        .entry(key.to_owned())
+        .entry(key.into())
         .or_insert_with(|| Entry { key: Span::default(), node: Node::new(Span::default(), Value::Null) });
     if !matches!(entry.node.value, Value::Map(_)) {
         entry.node.value = Value::Map(Map::new());
@@ -225,6 +226,6 @@ fn section<'m>(fields: &'m mut Map, key: &str) -> &'m mut Map {
     }
 }
 
-fn put(fields: &mut Map, key: &str, value: Value) {
-    fields.insert(key.to_owned(), Entry { key: Span::default(), node: Node::new(Span::default(), value) });
+fn put(fields: &mut Map, key: impl Into<Key>, value: Value) {
+    fields.insert(key.into(), Entry { key: Span::default(), node: Node::new(Span::default(), value) });
 }

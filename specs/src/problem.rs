@@ -2,7 +2,10 @@
 
 use std::{fmt, path::PathBuf};
 
-use crate::doc::{FileId, Path, Span};
+use crate::{
+    Message, Text,
+    doc::{FileId, Path, Span},
+};
 
 /// How much a problem matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -17,7 +20,7 @@ pub enum Severity {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Rule(pub &'static str);
 
-/// One thing that is wrong, in one place. Holds no secret: messages are built from shown text only.
+/// One thing that is wrong, in one place. Holds no secret: a [`Message`] masks what came from one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
     /// How much it matters.
@@ -29,39 +32,39 @@ pub struct Problem {
     /// Where in the document, `services.web.ports[0]`; empty for the document as a whole.
     pub path: Path,
     /// What is wrong and what was expected: lower case, one sentence, no full stop.
-    pub message: String,
+    pub message: Message,
     /// What to write instead, where that is known.
-    pub hint: Option<String>,
+    pub hint: Option<Message>,
     /// Other places that belong to it, each with its words (`first defined here`).
-    pub related: Vec<(Span, String)>,
+    pub related: Vec<(Span, Message)>,
 }
 
 impl Problem {
     /// An error that stops the load of this stack.
-    pub fn error(rule: &'static str, at: Span, path: &Path, message: impl Into<String>) -> Self {
+    pub fn error(rule: &'static str, at: Span, path: &Path, message: impl Into<Message>) -> Self {
         Self::new(Severity::Error, rule, at, path, message.into())
     }
 
     /// Something to know that stops nothing.
-    pub fn warning(rule: &'static str, at: Span, path: &Path, message: impl Into<String>) -> Self {
+    pub fn warning(rule: &'static str, at: Span, path: &Path, message: impl Into<Message>) -> Self {
         Self::new(Severity::Warning, rule, at, path, message.into())
     }
 
-    fn new(severity: Severity, rule: &'static str, at: Span, path: &Path, message: String) -> Self {
+    fn new(severity: Severity, rule: &'static str, at: Span, path: &Path, message: Message) -> Self {
         let at = at.is_written().then_some(at);
         Self { severity, rule: Rule(rule), at, path: path.clone(), message, hint: None, related: Vec::new() }
     }
 
     /// The same problem with advice on what to write.
     #[must_use]
-    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+    pub fn hint(mut self, hint: impl Into<Message>) -> Self {
         self.hint = Some(hint.into());
         self
     }
 
     /// The same problem with another place that belongs to it.
     #[must_use]
-    pub fn related(mut self, at: Span, words: impl Into<String>) -> Self {
+    pub fn related(mut self, at: Span, words: impl Into<Message>) -> Self {
         self.related.push((at, words.into()));
         self
     }
@@ -81,9 +84,9 @@ pub struct SourceFile {
 }
 
 impl Sources {
-    /// Remembers a file.
-    pub fn add(&mut self, path: PathBuf, text: Option<String>) -> FileId {
-        self.0.push(SourceFile { path, text });
+    /// Remembers a file, by what may be shown of its path.
+    pub fn add(&mut self, path: &Text, text: Option<String>) -> FileId {
+        self.0.push(SourceFile { path: PathBuf::from(&*path.shown()), text });
         FileId(u32::try_from(self.0.len() - 1).unwrap_or(u32::MAX))
     }
 
@@ -126,7 +129,7 @@ impl fmt::Display for Problems {
             if !problem.path.0.is_empty() {
                 write!(f, "{}: ", problem.path)?;
             }
-            f.write_str(&problem.message)?;
+            write!(f, "{}", problem.message)?;
             if let Some(hint) = &problem.hint {
                 write!(f, "; {hint}")?;
             }

@@ -12,8 +12,9 @@ use regex::Regex;
 use serde_json::{Map as Object, Value as Json};
 
 use crate::{
-    Problem,
-    doc::{Node, Path, Span, Value},
+    Message, Problem,
+    doc::{Key, Node, Path, Span, Value},
+    message,
     values::scalar_text,
 };
 
@@ -26,7 +27,7 @@ pub fn validate(document: &Node, problems: &mut Vec<Problem>) {
     check(document, &SCHEMA, &Path::default(), problems);
 }
 
-fn check(node: &Node, schema: &Json, path: &Path, problems: &mut Vec<Problem>) {
+fn check(node: &Node, schema: &'static Json, path: &Path, problems: &mut Vec<Problem>) {
     let Some(rules) = schema.as_object() else { return };
     if let Some(target) = rules.get("$ref").and_then(Json::as_str) {
         if let Some(schema) = SCHEMA.pointer(target.trim_start_matches('#')) {
@@ -37,7 +38,7 @@ fn check(node: &Node, schema: &Json, path: &Path, problems: &mut Vec<Problem>) {
     if let Some(wanted) = rules.get("type")
         && !names(wanted).iter().any(|name| is(node, name))
     {
-        let message = format!("expected {}, found {}", words(&names(wanted)), node.kind());
+        let message = message!("expected {}, found {}", words(&names(wanted)), node.kind());
         problems.push(Problem::error("type", node.span, path, message));
         return;
     }
@@ -53,7 +54,7 @@ fn check(node: &Node, schema: &Json, path: &Path, problems: &mut Vec<Problem>) {
 }
 
 /// The choice that goes wrong deepest explains best what is wrong.
-fn one_of(node: &Node, choices: &[Json], path: &Path, problems: &mut Vec<Problem>) {
+fn one_of(node: &Node, choices: &'static [Json], path: &Path, problems: &mut Vec<Problem>) {
     let mut fitting = 0;
     let mut best: Vec<Problem> = Vec::new();
     let depth = |found: &[Problem]| found.iter().map(|problem| problem.path.0.len()).max().unwrap_or(0);
@@ -73,19 +74,19 @@ fn one_of(node: &Node, choices: &[Json], path: &Path, problems: &mut Vec<Problem
     }
 }
 
-fn scalar(node: &Node, rules: &Object<String, Json>, path: &Path, problems: &mut Vec<Problem>) {
-    let mut wrong = |message: String| problems.push(Problem::error("schema", node.span, path, message));
+fn scalar(node: &Node, rules: &'static Object<String, Json>, path: &Path, problems: &mut Vec<Problem>) {
+    let mut wrong = |message: Message| problems.push(Problem::error("schema", node.span, path, message));
     if let Some(Json::Array(values)) = rules.get("enum") {
         let text = scalar_text(&node.value);
-        let allowed: Vec<&str> = values.iter().filter_map(Json::as_str).collect();
+        let allowed: Vec<&'static str> = values.iter().filter_map(Json::as_str).collect();
         if !allowed.contains(&text.expose()) {
-            wrong(format!("expected one of {}, found '{}'", allowed.join(", "), text.shown()));
+            wrong(message!("expected one of {}, found '{}'", Message::list(&allowed, ", "), text));
         }
     }
     if let (Some(pattern), Value::Str(text)) = (rules.get("pattern").and_then(Json::as_str), &node.value)
         && !matches(pattern, text.expose())
     {
-        wrong(format!("'{}' does not match {pattern}", text.shown()));
+        wrong(message!("'{}' does not match {}", text, pattern));
     }
     let number = match node.value {
         #[expect(clippy::cast_precision_loss, reason = "the bounds are small")]
@@ -94,20 +95,20 @@ fn scalar(node: &Node, rules: &Object<String, Json>, path: &Path, problems: &mut
         _ => return,
     };
     if let Some(least) = rules.get("minimum").and_then(Json::as_f64).filter(|least| number < *least) {
-        wrong(format!("must be at least {least}"));
+        wrong(message!("must be at least {}", least));
     }
     if let Some(most) = rules.get("maximum").and_then(Json::as_f64).filter(|most| number > *most) {
-        wrong(format!("must be at most {most}"));
+        wrong(message!("must be at most {}", most));
     }
 }
 
-fn mapping(node: &Node, rules: &Object<String, Json>, path: &Path, problems: &mut Vec<Problem>) {
+fn mapping(node: &Node, rules: &'static Object<String, Json>, path: &Path, problems: &mut Vec<Problem>) {
     let Some(map) = node.as_map() else { return };
     let known = rules.get("properties").and_then(Json::as_object);
     let patterns = rules.get("patternProperties").and_then(Json::as_object);
     for (key, entry) in map {
         let mut taken = false;
-        if let Some(schema) = known.and_then(|known| known.get(key)) {
+        if let Some(schema) = known.and_then(|known| known.get(&**key)) {
             taken = true;
             check(&entry.node, schema, &path.key(key), problems);
         }
@@ -127,18 +128,18 @@ fn mapping(node: &Node, rules: &Object<String, Json>, path: &Path, problems: &mu
     }
     for key in rules.get("required").map(names).unwrap_or_default() {
         if !map.contains_key(key) {
-            problems.push(Problem::error("missing-key", node.span, path, format!("'{key}' is missing")));
+            problems.push(Problem::error("missing-key", node.span, path, message!("'{}' is missing", key)));
         }
     }
 }
 
-fn unknown(key: &str, at: Span, known: Option<&Object<String, Json>>, path: &Path) -> Problem {
-    let problem = Problem::error("unknown-key", at, path, format!("unknown key '{key}'"));
+fn unknown(key: &Key, at: Span, known: Option<&'static Object<String, Json>>, path: &Path) -> Problem {
+    let problem = Problem::error("unknown-key", at, path, message!("unknown key '{}'", key));
     let near = known.and_then(|known| {
-        known.keys().map(|name| (distance(key, name), name)).filter(|(far, _)| *far <= 2).min()
+        known.keys().map(|name| (distance(key, name), name.as_str())).filter(|(far, _)| *far <= 2).min()
     });
     match near {
-        Some((_, name)) => problem.hint(format!("did you mean '{name}'?")),
+        Some((_, name)) => problem.hint(message!("did you mean '{}'?", name)),
         None if path.0.len() == 2 && known.is_none() => {
             problem.hint("names consist of letters, digits, '.', '_' and '-'")
         }
@@ -146,7 +147,7 @@ fn unknown(key: &str, at: Span, known: Option<&Object<String, Json>>, path: &Pat
     }
 }
 
-fn sequence(items: &[Node], rules: &Object<String, Json>, path: &Path, problems: &mut Vec<Problem>) {
+fn sequence(items: &[Node], rules: &'static Object<String, Json>, path: &Path, problems: &mut Vec<Problem>) {
     if let Some(schema) = rules.get("items") {
         for (nth, item) in items.iter().enumerate() {
             check(item, schema, &path.index(nth), problems);
@@ -168,15 +169,15 @@ fn sequence(items: &[Node], rules: &Object<String, Json>, path: &Path, problems:
     }
 }
 
-fn names(value: &Json) -> Vec<&str> {
+fn names(value: &'static Json) -> Vec<&'static str> {
     match value {
         Json::Array(names) => names.iter().filter_map(Json::as_str).collect(),
         other => other.as_str().into_iter().collect(),
     }
 }
 
-fn words(names: &[&str]) -> String {
-    let word = |name: &&str| match *name {
+fn words(names: &[&'static str]) -> Message {
+    let word = |name: &&'static str| match *name {
         "object" => "a mapping",
         "array" => "a list",
         "integer" => "a whole number",
@@ -185,7 +186,7 @@ fn words(names: &[&str]) -> String {
         "null" => "nothing",
         _ => "a string",
     };
-    names.iter().map(word).collect::<Vec<_>>().join(" or ")
+    Message::list(&names.iter().map(word).collect::<Vec<_>>(), " or ")
 }
 
 fn is(node: &Node, name: &str) -> bool {

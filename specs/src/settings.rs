@@ -20,8 +20,9 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    Problem, Text,
+    Message, Problem, Text,
     doc::{Node, Path, Value},
+    message,
     model::Duration,
     values::{parse_duration, scalar_text},
 };
@@ -206,19 +207,19 @@ impl AgentSettings {
                 "settings",
                 node.span,
                 path,
-                format!("expected a mapping, found {}", node.kind()),
+                message!("expected a mapping, found {}", node.kind()),
             ));
             return;
         };
         for (key, entry) in fields {
             if let Err(expected) = self.read_key(key, &entry.node) {
-                let at = if KEYS.contains(&key.as_str()) { entry.node.span } else { entry.key };
+                let at = if KEYS.contains(&&**key) { entry.node.span } else { entry.key };
                 problems.push(Problem::error("settings", at, &path.key(key), expected));
             }
         }
     }
 
-    fn read_key(&mut self, key: &str, node: &Node) -> Result<(), String> {
+    fn read_key(&mut self, key: &str, node: &Node) -> Result<(), Message> {
         match key {
             "env_files" => self.env_files = texts(node)?,
             "images" => self.images = texts(node)?,
@@ -234,51 +235,57 @@ impl AgentSettings {
                 self.unset_variables = match word(node)? {
                     "warn" => UnsetVariables::Warn,
                     "error" => UnsetVariables::Error,
-                    other => return Err(format!("expected warn or error, found '{other}'")),
+                    _ => {
+                        return Err(message!("expected warn or error, found '{}'", scalar_text(&node.value)));
+                    }
                 }
             }
-            _ => return Err(format!("unknown setting, expected one of {}", KEYS.join(", "))),
+            _ => return Err(message!("unknown setting, expected one of {}", Message::list(&KEYS, ", "))),
         }
         Ok(())
     }
 }
 
-fn word(node: &Node) -> Result<&str, String> {
-    node.as_text().map(Text::expose).ok_or_else(|| format!("expected a string, found {}", node.kind()))
+fn word(node: &Node) -> Result<&str, Message> {
+    node.as_text().map(Text::expose).ok_or_else(|| message!("expected a string, found {}", node.kind()))
 }
 
-fn flag(node: &Node) -> Result<bool, String> {
+fn flag(node: &Node) -> Result<bool, Message> {
     match node.value {
         Value::Bool(flag) => Ok(flag),
-        _ => Err(format!("expected true or false, found {}", node.kind())),
+        _ => Err(message!("expected true or false, found {}", node.kind())),
     }
 }
 
-fn duration(node: &Node) -> Result<Duration, String> {
+fn duration(node: &Node) -> Result<Duration, Message> {
     parse_duration(word(node)?).map(Duration).ok_or_else(|| "expected a duration such as 1m30s".into())
 }
 
-fn texts(node: &Node) -> Result<Vec<Text>, String> {
+fn texts(node: &Node) -> Result<Vec<Text>, Message> {
     match &node.value {
         Value::Str(text) => Ok(vec![text.clone()]),
-        _ => list(node, |item| word(item).map(Text::plain)),
+        _ => list(node, |item| word(item).map(|_| scalar_text(&item.value))),
     }
 }
 
-fn list<T>(node: &Node, read: impl Fn(&Node) -> Result<T, String>) -> Result<Vec<T>, String> {
-    node.as_seq().ok_or_else(|| format!("expected a list, found {}", node.kind()))?.iter().map(read).collect()
+fn list<T>(node: &Node, read: impl Fn(&Node) -> Result<T, Message>) -> Result<Vec<T>, Message> {
+    node.as_seq()
+        .ok_or_else(|| message!("expected a list, found {}", node.kind()))?
+        .iter()
+        .map(read)
+        .collect()
 }
 
 /// The fields of a mapping, all of which must be among `known`.
-fn fields<'n>(node: &'n Node, known: &[&str]) -> Result<&'n crate::doc::Map, String> {
-    let map = node.as_map().ok_or_else(|| format!("expected a mapping, found {}", node.kind()))?;
-    match map.keys().find(|key| !known.contains(&key.as_str())) {
-        Some(odd) => Err(format!("'{odd}' is unknown, expected {}", known.join(", "))),
+fn fields<'n>(node: &'n Node, known: &[&'static str]) -> Result<&'n crate::doc::Map, Message> {
+    let map = node.as_map().ok_or_else(|| message!("expected a mapping, found {}", node.kind()))?;
+    match map.keys().find(|key| !known.contains(&&***key)) {
+        Some(odd) => Err(message!("'{}' is unknown, expected {}", *odd, Message::list(known, ", "))),
         None => Ok(map),
     }
 }
 
-fn required_mount(node: &Node) -> Result<RequiredMount, String> {
+fn required_mount(node: &Node) -> Result<RequiredMount, Message> {
     if let Value::Str(path) = &node.value {
         return Ok(RequiredMount { path: path.expose().to_owned(), ..RequiredMount::default() });
     }
@@ -291,7 +298,7 @@ fn required_mount(node: &Node) -> Result<RequiredMount, String> {
     })
 }
 
-fn ensured_folder(node: &Node) -> Result<EnsuredFolder, String> {
+fn ensured_folder(node: &Node) -> Result<EnsuredFolder, Message> {
     if let Value::Str(path) = &node.value {
         return Ok(EnsuredFolder { path: path.expose().to_owned(), ..EnsuredFolder::default() });
     }
@@ -313,25 +320,25 @@ fn ensured_folder(node: &Node) -> Result<EnsuredFolder, String> {
     })
 }
 
-fn drift_action(node: &Node) -> Result<DriftAction, String> {
+fn drift_action(node: &Node) -> Result<DriftAction, Message> {
     match word(node)? {
         "correct" => Ok(DriftAction::Correct),
         "report" => Ok(DriftAction::Report),
         "ignore" => Ok(DriftAction::Ignore),
-        other => Err(format!("expected correct, report or ignore, found '{other}'")),
+        _ => Err(message!("expected correct, report or ignore, found '{}'", scalar_text(&node.value))),
     }
 }
 
-fn drift_policy(node: &Node) -> Result<DriftPolicy, String> {
+fn drift_policy(node: &Node) -> Result<DriftPolicy, Message> {
     if matches!(node.value, Value::Str(_)) {
         return Ok(DriftPolicy { default: drift_action(node)?, ..DriftPolicy::default() });
     }
     fields(node, &["default", "kinds", "services", "ignore"])?;
-    let actions = |key: &str| -> Result<BTreeMap<String, DriftAction>, String> {
+    let actions = |key: &str| -> Result<BTreeMap<String, DriftAction>, Message> {
         let map = node.get(key).and_then(Node::as_map);
         map.into_iter()
             .flatten()
-            .map(|(name, entry)| Ok((name.clone(), drift_action(&entry.node)?)))
+            .map(|(name, entry)| Ok((name.expose().to_owned(), drift_action(&entry.node)?)))
             .collect()
     };
     let ignore = node.get("ignore").map(texts).transpose()?.unwrap_or_default();
@@ -343,10 +350,10 @@ fn drift_policy(node: &Node) -> Result<DriftPolicy, String> {
     })
 }
 
-fn update_policy(policy: &mut UpdatePolicy, node: &Node) -> Result<(), String> {
+fn update_policy(policy: &mut UpdatePolicy, node: &Node) -> Result<(), Message> {
     for (key, entry) in fields(node, &["keep_old", "order", "monitor", "rollback"])? {
         let node = &entry.node;
-        match key.as_str() {
+        match &**key {
             "keep_old" => policy.keep_old = flag(node)?,
             "rollback" => policy.rollback = flag(node)?,
             "monitor" => policy.monitor = duration(node)?,
@@ -355,8 +362,11 @@ fn update_policy(policy: &mut UpdatePolicy, node: &Node) -> Result<(), String> {
                     "auto" => UpdateOrder::Auto,
                     "start-first" => UpdateOrder::StartFirst,
                     "stop-first" => UpdateOrder::StopFirst,
-                    other => {
-                        return Err(format!("expected auto, start-first or stop-first, found '{other}'"));
+                    _ => {
+                        return Err(message!(
+                            "expected auto, start-first or stop-first, found '{}'",
+                            scalar_text(&node.value)
+                        ));
                     }
                 }
             }
@@ -365,18 +375,23 @@ fn update_policy(policy: &mut UpdatePolicy, node: &Node) -> Result<(), String> {
     Ok(())
 }
 
-fn secret_changes(node: &Node) -> Result<BTreeMap<String, SecretChange>, String> {
+fn secret_changes(node: &Node) -> Result<BTreeMap<String, SecretChange>, Message> {
     let one = |node: &Node| match word(node)? {
         "recreate" => Ok(SecretChange::Recreate),
         "restart" => Ok(SecretChange::Restart),
         "none" => Ok(SecretChange::Nothing),
         other => match other.strip_prefix("signal:") {
             Some(signal) if !signal.is_empty() => Ok(SecretChange::Signal(signal.to_owned())),
-            _ => Err(format!("expected recreate, restart, signal:NAME or none, found '{other}'")),
+            _ => Err(message!(
+                "expected recreate, restart, signal:NAME or none, found '{}'",
+                scalar_text(&node.value)
+            )),
         },
     };
     match node.as_map() {
-        Some(map) => map.iter().map(|(name, entry)| Ok((name.clone(), one(&entry.node)?))).collect(),
+        Some(map) => {
+            map.iter().map(|(name, entry)| Ok((name.expose().to_owned(), one(&entry.node)?))).collect()
+        }
         None => Ok(BTreeMap::from([(String::new(), one(node)?)])),
     }
 }

@@ -4,7 +4,7 @@
 //! decrypted. Printing it by any formatting trait masks it; only [`Text::expose`] gives the content out, so that
 //! `git grep expose` lists every place where a secret can leave the program.
 
-use std::{borrow::Cow, cmp::Ordering, fmt, hash};
+use std::{borrow::Cow, cmp::Ordering, fmt, hash, ops::Range};
 
 use zeroize::Zeroizing;
 
@@ -19,8 +19,13 @@ pub const MASK: &str = "***";
 pub enum Text {
     /// Written in the open.
     Plain(String),
-    /// Decrypted, or built from something decrypted; wiped when dropped.
-    Secret(Zeroizing<String>),
+    /// Decrypted, or built from something decrypted.
+    Secret {
+        /// The content; wiped when dropped.
+        value: Zeroizing<String>,
+        /// How many bytes of its beginning were written in the open: `PASSWORD=` of `PASSWORD=${PW}`.
+        open: usize,
+    },
 }
 
 impl Text {
@@ -31,7 +36,21 @@ impl Text {
 
     /// A value that came out of an encrypted file.
     pub fn secret(value: impl Into<String>) -> Self {
-        Self::Secret(Zeroizing::new(value.into()))
+        Self::secret_after(0, value)
+    }
+
+    /// A value of which only the first `open` bytes were written in the open.
+    pub fn secret_after(open: usize, value: impl Into<String>) -> Self {
+        Self::Secret { value: Zeroizing::new(value.into()), open }
+    }
+
+    /// `open` and then `rest`, as secret as `rest` is.
+    pub fn after(open: &str, rest: &Self) -> Self {
+        let value = format!("{open}{}", rest.expose());
+        match rest {
+            Self::Plain(_) => Self::Plain(value),
+            Self::Secret { open: more, .. } => Self::secret_after(open.len() + more, value),
+        }
     }
 
     /// `value`, as secret as `secret` says: for pieces cut out of another text.
@@ -43,26 +62,44 @@ impl Text {
     pub fn expose(&self) -> &str {
         match self {
             Self::Plain(value) => value,
-            Self::Secret(value) => value,
+            Self::Secret { value, .. } => value,
         }
     }
 
     /// Whether any part came from a secret.
     pub fn is_secret(&self) -> bool {
-        matches!(self, Self::Secret(_))
+        matches!(self, Self::Secret { .. })
     }
 
     /// What may be shown: the content, or [`MASK`].
     pub fn shown(&self) -> Cow<'_, str> {
         match self {
             Self::Plain(value) => Cow::Borrowed(value),
-            Self::Secret(_) => Cow::Borrowed(MASK),
+            Self::Secret { .. } => Cow::Borrowed(MASK),
         }
     }
 
     /// A changed content with the same secrecy.
     pub fn map(&self, change: impl FnOnce(&str) -> String) -> Self {
         Self::with_secrecy(change(self.expose()), self.is_secret())
+    }
+
+    /// A piece of it, secret where it holds bytes that were not written in the open.
+    pub fn piece(&self, range: Range<usize>) -> Self {
+        match self {
+            Self::Plain(value) => Self::plain(&value[range]),
+            Self::Secret { value, open } if range.end <= *open => Self::plain(&value[range]),
+            Self::Secret { value, open } => {
+                Self::secret_after(open.saturating_sub(range.start), &value[range])
+            }
+        }
+    }
+
+    /// What stands before and after the first `sign`.
+    pub fn split_once(&self, sign: char) -> Option<(Self, Self)> {
+        let text = self.expose();
+        let at = text.find(sign)?;
+        Some((self.piece(0..at), self.piece(at + sign.len_utf8()..text.len())))
     }
 
     /// Whether the content is empty.
@@ -81,7 +118,7 @@ impl fmt::Debug for Text {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Plain(value) => fmt::Debug::fmt(value, f),
-            Self::Secret(_) => f.write_str(MASK),
+            Self::Secret { .. } => f.write_str(MASK),
         }
     }
 }
@@ -136,6 +173,12 @@ impl From<&str> for Text {
     }
 }
 
+impl From<Zeroizing<String>> for Text {
+    fn from(value: Zeroizing<String>) -> Self {
+        Self::Secret { value, open: 0 }
+    }
+}
+
 impl From<String> for Text {
     fn from(value: String) -> Self {
         Self::Plain(value)
@@ -151,6 +194,16 @@ mod tests {
         let text = Text::secret("hunter2");
         assert_eq!(format!("{text} {text:?} {:?}", vec![Some(&text)]), "*** *** [Some(***)]");
         assert_eq!(text.map(|value| format!("{value}!")).to_string(), MASK);
+    }
+
+    #[test]
+    fn a_name_before_a_secret_is_none() {
+        let pair = Text::after("PASSWORD=", &Text::secret("a=b"));
+        let (name, value) = pair.split_once('=').unwrap();
+        assert_eq!((name.to_string().as_str(), value.to_string().as_str()), ("PASSWORD", MASK));
+        assert_eq!(value.expose(), "a=b");
+        let (inside, _) = value.split_once('=').unwrap();
+        assert!(inside.is_secret());
     }
 
     #[test]

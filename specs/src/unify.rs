@@ -7,6 +7,7 @@ use std::collections::{HashMap, hash_map};
 use crate::{
     Problem,
     doc::{Map, Node, Path, Value},
+    message,
     values::scalar_text,
 };
 
@@ -43,7 +44,7 @@ fn complete_enough(service: &Map, path: &Path, problems: &mut Vec<Problem>) {
         let Some(Value::Seq(items)) = service.get(key).map(|entry| &entry.node.value) else { continue };
         for (nth, item) in items.iter().enumerate() {
             if item.as_map().is_some_and(|fields| !fields.contains_key(needed)) {
-                let message = format!("'{needed}' is missing");
+                let message = message!("'{}' is missing", needed);
                 problems.push(Problem::error("missing-key", item.span, &path.key(key).index(nth), message));
             }
         }

@@ -6,8 +6,9 @@
 use std::net::IpAddr;
 
 use crate::{
-    Problem, Text,
-    doc::{Map, Node, Path, Span, Value},
+    Message, Problem, Text,
+    doc::{Key, Map, Node, Path, Span, Value},
+    message,
 };
 
 /// Reports every object that breaks one of the rules.
@@ -33,7 +34,7 @@ struct Check<'p> {
 }
 
 impl Check<'_> {
-    fn wrong(&mut self, at: Span, path: &Path, message: impl Into<String>) {
+    fn wrong(&mut self, at: Span, path: &Path, message: impl Into<Message>) {
         self.problems.push(Problem::error("exclusive", at, path, message));
     }
 
@@ -42,27 +43,29 @@ impl Check<'_> {
         if fields.get("external").is_none_or(|entry| entry.node.value != Value::Bool(true)) {
             return;
         }
-        let odd = |key: &&String| *key != "external" && *key != "name" && !key.starts_with("x-");
+        let odd = |key: &&Key| *key != "external" && *key != "name" && !key.starts_with("x-");
         if let Some(key) = fields.keys().find(odd) {
-            let message =
-                format!("conflicting parameters 'external' and '{key}': an external volume is not made here");
-            self.wrong(fields[key].key, &path.key(key), message);
+            let message = message!(
+                "conflicting parameters 'external' and '{}': an external volume is not made here",
+                key
+            );
+            self.wrong(fields[&**key].key, &path.key(key), message);
         }
     }
 
-    fn file_object(&mut self, node: &Node, keys: &[&str], path: &Path) {
+    fn file_object(&mut self, node: &Node, keys: &[&'static str], path: &Path) {
         let Some(fields) = node.as_map() else {
-            return self.wrong(node.span, path, format!("one of {} must be set", keys.join(", ")));
+            return self.wrong(node.span, path, message!("one of {} must be set", Message::list(keys, ", ")));
         };
-        let given: Vec<&str> = keys.iter().copied().filter(|key| fields.contains_key(*key)).collect();
+        let given: Vec<&'static str> = keys.iter().copied().filter(|key| fields.contains_key(*key)).collect();
         match given.as_slice() {
             [] if fields.contains_key("driver") || fields.contains_key("external") => {}
-            [] => self.wrong(node.span, path, format!("one of {} must be set", keys.join(", "))),
+            [] => self.wrong(node.span, path, message!("one of {} must be set", Message::list(keys, ", "))),
             [_] => {}
             [.., last] => {
-                let message = format!("{} exclude each other", given.join(" and "));
+                let message = message!("{} exclude each other", Message::list(&given, " and "));
                 let mut written = given.iter().map(|key| fields[*key].key).filter(|key| key.is_written());
-                self.wrong(written.next_back().unwrap_or(node.span), &path.key(last), message);
+                self.wrong(written.next_back().unwrap_or(node.span), &path.key(*last), message);
             }
         }
     }
@@ -104,7 +107,7 @@ fn items(node: Option<&Node>) -> &[Node] {
     node.and_then(Node::as_seq).unwrap_or_default()
 }
 
-fn entries<'n>(document: &'n Node, section: &str) -> impl Iterator<Item = (&'n String, &'n Node)> {
+fn entries<'n>(document: &'n Node, section: &str) -> impl Iterator<Item = (&'n Key, &'n Node)> {
     let map: Option<&Map> = document.get(section).and_then(Node::as_map);
     map.into_iter().flatten().map(|(name, entry)| (name, &entry.node))
 }

@@ -9,8 +9,9 @@ use std::collections::HashMap;
 use granit_parser::{Event, Parser, ScalarStyle};
 
 use crate::{
-    Problem, Text,
-    doc::{Directive, Entry, FileId, Map, Node, Path, Span, Value},
+    Message, Problem, Text,
+    doc::{Directive, Entry, FileId, Key, Map, Node, Path, Span, Value},
+    message,
     values::scalar_text,
 };
 
@@ -62,9 +63,9 @@ pub fn parse(text: &str, file: FileId, secret: bool) -> Result<Vec<Node>, Vec<Pr
             Ok((event, span)) => composer.take(event, span)?,
             Err(error) => {
                 let at = composer.at(*error.marker(), 1);
-                let message = match error.info() {
-                    info if info.contains("recursion limit") => "nests too deep".to_owned(),
-                    info => format!("not YAML: {info}"),
+                let message: Message = match error.info() {
+                    info if info.contains("recursion limit") => "nests too deep".into(),
+                    info => message!("not YAML: {}", Text::with_secrecy(info, secret)),
                 };
                 composer.problems.push(Problem::error("yaml", at, &Path::default(), message));
                 return Err(composer.problems);
@@ -103,7 +104,7 @@ struct Open {
 
 enum Content {
     Seq(Vec<Node>),
-    Map { entries: Map, key: Option<(String, Span)>, merges: Vec<Node> },
+    Map { entries: Map, key: Option<(Key, Span)>, merges: Vec<Node> },
 }
 
 impl Composer<'_> {
@@ -126,7 +127,7 @@ impl Composer<'_> {
         self.at(span.start, width)
     }
 
-    fn fail(&self, at: Span, message: impl Into<String>) -> Vec<Problem> {
+    fn fail(&self, at: Span, message: impl Into<Message>) -> Vec<Problem> {
         vec![Problem::error("yaml", at, &self.path(), message)]
     }
 
@@ -160,7 +161,7 @@ impl Composer<'_> {
 
     fn open(&mut self, span: Span, tag: &str, anchor: usize, content: Content) -> Result<(), Vec<Problem>> {
         if self.stack.len() >= MAX_DEPTH {
-            return Err(self.fail(span, format!("nested deeper than {MAX_DEPTH} levels")));
+            return Err(self.fail(span, message!("nested deeper than {} levels", MAX_DEPTH)));
         }
         self.stack.push(Open { span, directive: directive(tag), anchor, started: self.nodes, content });
         Ok(())
@@ -194,7 +195,7 @@ impl Composer<'_> {
         };
         self.nodes += size;
         if self.nodes > MAX_NODES {
-            return Err(self.fail(at, format!("aliases expand to more than {MAX_NODES} values")));
+            return Err(self.fail(at, message!("aliases expand to more than {} values", MAX_NODES)));
         }
         let node = node.clone();
         self.add(node)
@@ -221,7 +222,7 @@ impl Composer<'_> {
     fn add(&mut self, node: Node) -> Result<(), Vec<Problem>> {
         self.nodes += 1;
         if self.nodes > MAX_NODES {
-            return Err(self.fail(node.span, format!("more than {MAX_NODES} values")));
+            return Err(self.fail(node.span, message!("more than {} values", MAX_NODES)));
         }
         let path = self.path();
         let Some(open) = self.stack.last_mut() else {
@@ -232,23 +233,23 @@ impl Composer<'_> {
             Content::Seq(items) => items.push(node),
             Content::Map { key: slot @ None, .. } => {
                 let Value::Str(text) = &node.value else {
-                    let message = format!("keys must be strings, found {}", node.kind());
+                    let message = message!("keys must be strings, found {}", node.kind());
                     self.problems.push(
                         Problem::error("non-string-key", node.span, &path, message)
                             .hint("put quotes around it"),
                     );
-                    *slot = Some((format!("\u{0}{}", self.nodes), node.span));
+                    *slot = Some((format!("\u{0}{}", self.nodes).into(), node.span));
                     return Ok(());
                 };
                 let name = text.expose();
                 let name = if self.quoted && name == "<<" { "\u{0}<<" } else { name };
-                *slot = Some((name.to_owned(), node.span));
+                *slot = Some((name.into(), node.span));
             }
             Content::Map { entries, key, merges } => {
-                let (key, at) = key.take().unwrap_or_default();
-                let (key, is_merge) = match key.as_str() {
+                let (key, at) = key.take().unwrap_or_else(|| ("".into(), Span::default()));
+                let (key, is_merge) = match &*key {
                     "<<" => (key, true),
-                    "\u{0}<<" => ("<<".to_owned(), false),
+                    "\u{0}<<" => ("<<".into(), false),
                     _ => (key, false),
                 };
                 if is_merge {
@@ -261,9 +262,9 @@ impl Composer<'_> {
                         ));
                     }
                     merges.push(node);
-                } else if let Some(first) = entries.get(&key) {
+                } else if let Some(first) = entries.get(&*key) {
                     let message =
-                        format!("mapping key \"{key}\" is already defined at line {}", first.key.line);
+                        message!("mapping key \"{}\" is already defined at line {}", key, first.key.line);
                     self.problems.push(
                         Problem::error("duplicate-key", at, &path.key(&key), message)
                             .hint("keep one of the two")
@@ -314,7 +315,7 @@ impl Composer<'_> {
             Some(time) if self.in_extension() => string(&time),
             Some(_) => {
                 let shown = Text::with_secrecy(text, self.secret);
-                let message = format!("'{}' is a date to YAML, expected a string", shown.shown());
+                let message = message!("'{}' is a date to YAML, expected a string", shown);
                 let problem = Problem::error("timestamp", at, &self.path(), message);
                 self.problems.push(problem.hint("put quotes around it"));
                 value
@@ -342,9 +343,7 @@ impl Composer<'_> {
             _ => None,
         };
         match self.stack.as_slice() {
-            [.., above, last] => {
-                key(last).is_some() && key(above).is_some_and(|key| TEXTS.contains(&key.as_str()))
-            }
+            [.., above, last] => key(last).is_some() && key(above).is_some_and(|key| TEXTS.contains(&&*key)),
             _ => false,
         }
     }

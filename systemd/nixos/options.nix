@@ -121,6 +121,23 @@ in
       example = true;
       description = "Whether declaring no stack at all is meant, and takes all of them down.";
     };
+    metrics = {
+      listen = mkOption {
+        type = types.nullOr (types.strMatching "(/|127\\.|\\[::1])[^ ]+");
+        default = null;
+        example = "127.0.0.1:9323";
+        description = ''
+          Where Prometheus collects metrics: a port of this machine, or the path of a Unix socket. Nobody is asked who they
+          are, so nothing else can be said here.
+        '';
+      };
+      textFile = mkOption {
+        type = types.nullOr (types.strMatching "/.+\\.prom");
+        default = null;
+        example = "/var/lib/node-exporter/compose-agent.prom";
+        description = "A file in the folder of node_exporter's textfile collector, which must exist.";
+      };
+    };
     extraArgs = mkOption {
       type = types.listOf types.str;
       default = [ ];

@@ -30,7 +30,14 @@ let
     "--parallel=${toString cfg.parallel}"
   ]
   ++ lib.optional (cfg.readGroup != null) "--read-group=${cfg.readGroup}"
+  ++ lib.optional (cfg.metrics.listen != null) "--metrics=unix:${metricsSocket}"
+  ++ lib.optional (cfg.metrics.textFile != null) "--metrics-file=${cfg.metrics.textFile}"
   ++ cfg.extraArgs;
+  # A port is systemd's, who passes it on: the agent has no network.
+  hasPort = cfg.metrics.listen != null && !lib.hasPrefix "/" cfg.metrics.listen;
+  metricsSocket = if hasPort then "/run/compose-agent/metrics.sock" else cfg.metrics.listen;
+  proxy = unitFile ../units/compose-agent-metrics.service;
+  port = unitFile ../units/compose-agent-metrics.socket;
   # What switch-to-configuration compares: another stack is a reload, another package or setting a restart.
   stackFiles = lib.mapAttrsToList (_: entry: entry.source) (
     lib.filterAttrs (name: _: lib.hasPrefix "compose-agent/" name) config.environment.etc
@@ -63,6 +70,9 @@ in
           # Stands in for a key that is absent, which then keeps the agent from nothing but its own files.
           SetCredential = map (key: "${key.id}:# absent") credentials;
         }
+        // lib.optionalAttrs (cfg.metrics.textFile != null) {
+          ReadWritePaths = service.Service.ReadWritePaths ++ [ (dirOf cfg.metrics.textFile) ];
+        }
         // lib.optionalAttrs isRemote {
           PrivateNetwork = false;
           IPAddressDeny = "";
@@ -79,6 +89,22 @@ in
         SocketGroup = cfg.group;
         # Where others may look, the agent itself tells callers apart.
         SocketMode = if cfg.readGroup == null then "0660" else "0666";
+      };
+    };
+
+    systemd.sockets.compose-agent-metrics = lib.mkIf hasPort {
+      description = lib.head port.Unit.Description;
+      documentation = words port.Unit.Documentation;
+      wantedBy = words port.Install.WantedBy;
+      listenStreams = [ cfg.metrics.listen ];
+      socketConfig = single (removeAttrs port.Socket [ "ListenStream" ]);
+    };
+    systemd.services.compose-agent-metrics = lib.mkIf hasPort {
+      description = lib.head proxy.Unit.Description;
+      documentation = words proxy.Unit.Documentation;
+      after = words proxy.Unit.After;
+      serviceConfig = single (removeAttrs proxy.Service [ "ExecStart" ]) // {
+        ExecStart = "${config.systemd.package}/lib/systemd/systemd-socket-proxyd --exit-idle-time=60 ${metricsSocket}";
       };
     };
 

@@ -1,6 +1,9 @@
 //! Is a path on a mounted file system?
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
 
 /// One mount of `/proc/self/mountinfo` (proc(5)).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,6 +63,19 @@ pub fn present<'m>(mounts: &'m [Mount], path: &Path, fs_type: Option<&str>) -> R
     }
 }
 
+/// Where the file system is mounted that `path` is on.
+pub fn mount_point<'m>(mounts: &'m [Mount], path: &Path) -> &'m Path {
+    let over = mounts.iter().map(|mount| mount.mount_point.as_path()).filter(|point| path.starts_with(point));
+    over.max_by_key(|point| point.components().count()).unwrap_or(Path::new("/"))
+}
+
+/// Where something was mounted or unmounted between two looks.
+pub fn changed(before: &[Mount], now: &[Mount]) -> BTreeSet<PathBuf> {
+    let gone = before.iter().filter(|mount| !now.contains(mount));
+    let new = now.iter().filter(|mount| !before.contains(mount));
+    gone.chain(new).map(|mount| mount.mount_point.clone()).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -68,6 +84,16 @@ mod tests {
         40 22 0:40 / /mnt/data rw shared:1 - nfs4 nas:/data rw\n\
         41 22 0:41 / /mnt/my\\040disk rw - ext4 /dev/sdb rw\n\
         42 22 0:42 / /mnt/auto rw - autofs systemd-1 rw\n";
+
+    #[test]
+    fn the_deepest_mount_is_where_a_path_is_and_a_change_is_where_tables_differ() {
+        let mounts = parse(TEXT);
+        assert_eq!(mount_point(&mounts, Path::new("/mnt/data/films")), Path::new("/mnt/data"));
+        assert_eq!(mount_point(&mounts, Path::new("/srv")), Path::new("/"));
+        let anew = parse(&TEXT.replace("40 22 0:40", "40 22 0:77"));
+        assert_eq!(changed(&mounts, &anew), [PathBuf::from("/mnt/data")].into());
+        assert!(changed(&mounts, &mounts).is_empty());
+    }
 
     #[test]
     fn what_is_mounted_counts_and_the_root_does_not() {

@@ -31,6 +31,12 @@ pub struct Facts {
     pub is_folder: bool,
 }
 
+impl Facts {
+    fn of(found: &fs::Metadata) -> Self {
+        Self { device: found.dev(), inode: found.ino(), is_folder: found.is_dir() }
+    }
+}
+
 /// Why it is not known what is there.
 #[derive(Debug, thiserror::Error)]
 pub enum StatError {
@@ -70,18 +76,34 @@ impl Asker {
     /// # Errors
     /// Nothing is there, or nothing answers.
     pub fn ask(&self, path: &Path, within: Duration) -> Result<Facts, StatError> {
-        self.ask_with(path, within, |path| {
-            let found = fs::metadata(path)?;
-            Ok(Facts { device: found.dev(), inode: found.ino(), is_folder: found.is_dir() })
-        })
+        self.ask_with(path, within, |path| Ok(Facts::of(&fs::metadata(path)?)))
     }
 
-    fn ask_with(
+    /// The same, and the bytes of a file that has at most `most` of them.
+    ///
+    /// # Errors
+    /// As [`Self::ask`].
+    pub fn read(
         &self,
         path: &Path,
         within: Duration,
-        look: impl FnOnce(&Path) -> io::Result<Facts> + Send + 'static,
-    ) -> Result<Facts, StatError> {
+        most: u64,
+    ) -> Result<(Facts, Option<Vec<u8>>), StatError> {
+        self.ask_with(path, within, move |path| {
+            let found = fs::metadata(path)?;
+            let small = found.is_file() && found.len() <= most;
+            // One that may only be looked at, and not read, still has its place.
+            let bytes = if small { fs::read(path).ok() } else { None };
+            Ok((Facts::of(&found), bytes))
+        })
+    }
+
+    fn ask_with<T: Send + 'static>(
+        &self,
+        path: &Path,
+        within: Duration,
+        look: impl FnOnce(&Path) -> io::Result<T> + Send + 'static,
+    ) -> Result<T, StatError> {
         if self.hanging.fetch_add(1, Ordering::AcqRel) >= MOST_HANGING {
             self.hanging.fetch_sub(1, Ordering::AcqRel);
             return Err(StatError::TooMany { path: path.to_owned() });
@@ -127,6 +149,9 @@ mod tests {
         let second = ask().expect("there");
         assert_eq!(first.device, second.device);
         assert_ne!(first.inode, second.inode);
+        let read = |most| asker.read(&path, Duration::from_secs(5), most).expect("there");
+        assert_eq!(read(9), (second, Some(b"2".to_vec())));
+        assert_eq!(read(0), (second, None), "too large to be read");
     }
 
     #[test]
@@ -136,7 +161,7 @@ mod tests {
         let held = dead.lock().expect("free");
         let hang = || {
             let dead = Arc::clone(&dead);
-            asker.ask_with(Path::new("/mnt/dead"), Duration::from_millis(1), move |_| {
+            asker.ask_with(Path::new("/mnt/dead"), Duration::from_millis(1), move |_| -> io::Result<Facts> {
                 drop(dead.lock());
                 Err(io::Error::other("late"))
             })

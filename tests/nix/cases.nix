@@ -424,6 +424,20 @@ exampleCases
       };
     }).system.build.units."compose-agent-wait.service"
   ) "no unit";
+  "metrics at a path need no port, and at an address that others reach they are refused" =
+    let
+      listening = at: of { services.compose-agent.metrics.listen = at; };
+      units = (listening "/run/m.sock").system.build.units;
+      accepted = at: (builtins.tryEval (listening at).services.compose-agent.metrics.listen).success;
+    in
+    holds (
+      lib.hasInfix "--metrics=unix:/run/m.sock" units."compose-agent.service"
+      && !units ? "compose-agent-metrics.socket"
+      && accepted "127.0.0.1:9323"
+      && accepted "[::1]:9323"
+      && !accepted "0.0.0.0:9323"
+      && !accepted "192.168.1.2:9323"
+    ) "wrong units, or the wrong address";
   "secrets without a key are warned of" = holds (
     (evaluate [
       {

@@ -14,7 +14,7 @@ use serde_json::Value;
 use crate::{Engine, PATIENCE, Profile};
 
 /// The built programs, with folders of their own.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Programs {
     bin: PathBuf,
     arguments: Vec<String>,

@@ -1,6 +1,7 @@
 /* The stand-in for every image of the tests: stays up as PID 1, ends on TERM, and answers whatever a health check
    calls (curl, pg_isready, sh …) with success, or with failure where STANDIN_UNHEALTHY is set. Called with --show FILE it
-   prints what the container has there. */
+   prints what the container has there, and fails where there is nothing. On USR1 it ends with status 3, on USR2 it takes
+   256 MiB; it ends at once with status 1 while there is a file where STANDIN_CRASH says. */
 #include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -10,6 +11,22 @@
 static void end(int signal) {
     (void)signal;
     _exit(0);
+}
+
+static void fail(int signal) {
+    (void)signal;
+    _exit(3);
+}
+
+static void devour(int signal) {
+    (void)signal;
+    const size_t part = 1 << 20;
+    for (int parts = 0; parts < 256; parts++) {
+        char *room = malloc(part);
+        if (room) {
+            memset(room, 1, part);
+        }
+    }
 }
 
 static int show(const char *path) {
@@ -29,6 +46,11 @@ int main(int count, char **words) {
     if (getenv("STANDIN_EXIT")) {
         return atoi(getenv("STANDIN_EXIT"));
     }
+    if (getenv("STANDIN_CRASH") && access(getenv("STANDIN_CRASH"), F_OK) == 0) {
+        return 1;
+    }
+    signal(SIGUSR1, fail);
+    signal(SIGUSR2, devour);
     signal(SIGTERM, end);
     signal(SIGINT, end);
     for (;;) {

@@ -7,10 +7,11 @@ use specs::MASK;
 use crate::{
     backoff, contest,
     desired::{Desired, DesiredService},
-    drift::Drift,
+    drift::{Drift, DriftKind, Subject},
     ids::{ServiceName, Time},
     memory::StackMemory,
     observed::{Health, Observed, ObservedContainer, RunState},
+    sources,
     status::{
         ContainerStatus, HealthSummary, OpenDrift, Phase, ServiceStatus, StackStatus, Transition,
         TransitionEvent, WaitStatus,
@@ -36,6 +37,7 @@ pub fn account(
     let failed = remember_failures(plan, observed, outcomes, &mut next, now);
     keep_memos(plan, outcomes, &mut next);
     forget_the_gone(plan, observed, &mut next);
+    remember_bound(desired, observed, &mut next);
     count_corrections(desired, (plan, outcomes), &mut next, now);
     let (open, waiting) = open(plan, memory, now);
     compare_open(desired, memory, &open, done, now, &mut transitions);
@@ -180,6 +182,26 @@ fn forget_the_gone(plan: &Plan, observed: &Observed, memory: &mut StackMemory) {
     memory.delivered.retain(|id, _| observed.containers.iter().any(|found| found.id.as_str() == id));
 }
 
+/// What containers have bound that have started since it was last looked at.
+fn remember_bound(desired: &Desired, observed: &Observed, memory: &mut StackMemory) {
+    memory.bound.retain(|id, _| observed.containers.iter().any(|found| found.id.as_str() == id));
+    let running = observed.containers.iter().filter(|found| found.state.status == RunState::Running);
+    for container in running.filter(|found| desired.owns(found)) {
+        let Some(replica) = &container.labels.replica else { continue };
+        let Some(service) = desired.services.get(&replica.service) else { continue };
+        let known = memory.bound.get(container.id.as_str());
+        if known.is_some_and(|known| known.started == container.state.started_at) {
+            continue;
+        }
+        let bound = sources::bound(&service.spec, &desired.inputs.sources, container.state.started_at);
+        if bound.sources.is_empty() {
+            memory.bound.remove(container.id.as_str());
+        } else {
+            memory.bound.insert(container.id.to_string(), bound);
+        }
+    }
+}
+
 /// What is left alone after a failure: the image, or the service. It is what deciding looks a backoff up by.
 fn backoff_key(act: &Act, plan: &Plan, observed: &Observed) -> String {
     let service = match act {
@@ -209,7 +231,7 @@ fn open(plan: &Plan, memory: &StackMemory, now: Time) -> (Vec<OpenDrift>, Vec<Wa
     let since = |drift: &Drift| {
         memory.open.iter().find(|open| same(&open.drift, drift)).map_or(now, |open| open.since)
     };
-    let mut open = Vec::new();
+    let mut open: Vec<OpenDrift> = Vec::new();
     let mut waiting: Vec<WaitStatus> = Vec::new();
     for finding in &plan.findings {
         let verdict = match &finding.verdict {
@@ -228,7 +250,10 @@ fn open(plan: &Plan, memory: &StackMemory, now: Time) -> (Vec<OpenDrift>, Vec<Wa
                 format!("waiting: {}", wait.what)
             }
         };
-        open.push(OpenDrift { since: since(&finding.drift), drift: finding.drift.clone(), verdict });
+        // Two replicas that are missing are one thing to say.
+        if !open.iter().any(|known| same(&known.drift, &finding.drift)) {
+            open.push(OpenDrift { since: since(&finding.drift), drift: finding.drift.clone(), verdict });
+        }
     }
     waiting.dedup_by(|a, b| a.what == b.what);
     (open, waiting)
@@ -260,12 +285,7 @@ fn compare_open(
     };
     for found in open.iter().filter(|found| !memory.open.iter().any(|known| same(&known.drift, &found.drift)))
     {
-        let event = if found.verdict.starts_with("waiting") {
-            TransitionEvent::Waiting
-        } else {
-            TransitionEvent::Found
-        };
-        say(event, Some(&found.drift), words(&found.drift, &found.verdict));
+        say(beginning(plan, &found.drift), Some(&found.drift), words(&found.drift, &found.verdict));
     }
     for known in memory.open.iter().filter(|known| !open.iter().any(|found| same(&known.drift, &found.drift)))
     {
@@ -288,6 +308,21 @@ fn compare_open(
             }
             _ => {}
         }
+    }
+}
+
+/// How a difference begins: one that is only a step on the way (a check that has not answered yet, a dependency that is
+/// not up) is waited for; one that somebody or something keeps the agent from putting right was found all the same.
+fn beginning(plan: &Plan, drift: &Drift) -> TransitionEvent {
+    let finding = plan.findings.iter().find(|finding| same(&finding.drift, drift));
+    match finding.map(|finding| &finding.verdict) {
+        Some(Verdict::Note(_)) => TransitionEvent::Note,
+        Some(Verdict::Wait(_)) if drift.subject == Subject::Stack => TransitionEvent::Waiting,
+        Some(Verdict::Wait(wait)) if matches!(wait.on, WaitKind::Hold | WaitKind::Backoff) => {
+            TransitionEvent::Found
+        }
+        Some(Verdict::Wait(_)) if drift.kind != DriftKind::Restarting => TransitionEvent::Waiting,
+        _ => TransitionEvent::Found,
     }
 }
 

@@ -10,7 +10,7 @@ mod limits;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use specs::Text;
+use specs::{Text, doc::Key};
 
 use crate::ids::ContainerId;
 
@@ -24,9 +24,9 @@ pub struct ContainerSpec {
     /// `Entrypoint`; `Some([])` clears the image's.
     pub entrypoint: Option<Vec<Text>>,
     /// `Env`; a `None` value takes the image's variable away.
-    pub environment: BTreeMap<String, Option<Text>>,
+    pub environment: BTreeMap<Key, Option<Text>>,
     /// The user's `Labels`: Compose's and the agent's own are added when it is made.
-    pub labels: BTreeMap<String, Text>,
+    pub labels: BTreeMap<Key, Text>,
     /// `Hostname`.
     pub hostname: Option<Text>,
     /// `Domainname`.
@@ -87,11 +87,11 @@ pub struct ContainerSpec {
     /// `HostConfig.MaskedPaths` and `ReadonlyPaths` emptied (`systempaths=unconfined`).
     pub unconfined_system_paths: bool,
     /// `HostConfig.Sysctls`.
-    pub sysctls: BTreeMap<String, Text>,
+    pub sysctls: BTreeMap<Key, Text>,
     /// `HostConfig.StorageOpt`.
-    pub storage_opt: BTreeMap<String, Text>,
+    pub storage_opt: BTreeMap<Key, Text>,
     /// `HostConfig.Annotations`.
-    pub annotations: BTreeMap<String, Text>,
+    pub annotations: BTreeMap<Key, Text>,
     /// `HostConfig.Runtime`.
     pub runtime: Option<Text>,
     /// `HostConfig.Isolation`.
@@ -246,7 +246,7 @@ pub struct Mount {
     /// `Subpath` of a volume or an image.
     pub subpath: Option<Text>,
     /// Labels of an anonymous volume.
-    pub labels: BTreeMap<String, Text>,
+    pub labels: BTreeMap<Key, Text>,
     /// `TmpfsOptions.SizeBytes`.
     pub tmpfs_size: i64,
     /// `TmpfsOptions.Mode`.
@@ -318,7 +318,7 @@ pub struct Logging {
     /// The driver; empty is the Engine's default.
     pub driver: Text,
     /// Its options.
-    pub options: BTreeMap<String, Text>,
+    pub options: BTreeMap<Key, Text>,
 }
 
 /// One device.
@@ -344,7 +344,7 @@ pub struct DeviceRequest {
     /// A list of alternatives, each a list of capabilities that go together.
     pub capabilities: Vec<Vec<Text>>,
     /// The driver's options.
-    pub options: BTreeMap<String, Text>,
+    pub options: BTreeMap<Key, Text>,
 }
 
 /// One ulimit.
@@ -374,7 +374,7 @@ pub struct Endpoint {
     /// `MacAddress`.
     pub mac_address: Option<Text>,
     /// `DriverOpts`, `interface_name` among them.
-    pub driver_opts: BTreeMap<String, Text>,
+    pub driver_opts: BTreeMap<Key, Text>,
     /// Highest becomes the primary network.
     pub priority: i64,
     /// `GwPriority` (API 1.48).

@@ -20,6 +20,7 @@ mod waits;
 
 use crate::{
     desired::Desired,
+    drift::DriftKind,
     ids::Time,
     memory::StackMemory,
     observed::Observed,
@@ -37,7 +38,7 @@ pub fn decide(desired: &Desired, observed: &Observed, memory: &StackMemory, now:
     if let Some(hold) = hold {
         let what =
             format!("held by {}{}{}", hold.by, if hold.reason.is_empty() { "" } else { ": " }, hold.reason);
-        draft.say_for_all(WaitKind::Hold, &what, hold.until);
+        draft.say_for_all(DriftKind::NotActedOn, WaitKind::Hold, &what, hold.until);
         if hold.down {
             orphans::take_down(&mut draft);
             return draft.finish();

@@ -48,7 +48,7 @@ pub fn desire(wish: Wish) -> Desired {
         .values()
         .flat_map(|service| &service.depends_on)
         .filter(|(_, edge)| edge.condition == DependencyCondition::CompletedSuccessfully)
-        .map(|(name, _)| name.as_str())
+        .map(|(name, _)| name.expose())
         .collect();
     let services = project
         .services
@@ -61,8 +61,10 @@ pub fn desire(wish: Wish) -> Desired {
             )
         })
         .collect();
-    let networks = project.networks.iter().map(|(key, network)| (key.clone(), desired_network(network)));
-    let volumes = project.volumes.iter().map(|(key, volume)| (key.clone(), desired_volume(volume)));
+    let networks =
+        project.networks.iter().map(|(key, network)| (key.expose().to_owned(), desired_network(network)));
+    let volumes =
+        project.volumes.iter().map(|(key, volume)| (key.expose().to_owned(), desired_volume(volume)));
     Desired {
         stack: wish.stack,
         project_name: project.name.as_str().into(),
@@ -101,7 +103,7 @@ fn desired_service(
         depends_on: service
             .depends_on
             .iter()
-            .map(|(name, edge)| (name.as_str().into(), dependency(edge)))
+            .map(|(name, edge)| (name.expose().into(), dependency(edge)))
             .collect(),
         joins: joins(service),
         needs_paths: needs_paths(service, inputs),
@@ -148,7 +150,7 @@ fn desired_network(network: &model::Network) -> DesiredNetwork {
         aux_addresses: pool
             .aux_addresses
             .iter()
-            .map(|(key, ip)| (key.clone(), ip.expose().to_owned()))
+            .map(|(key, ip)| (key.expose().to_owned(), ip.expose().to_owned()))
             .collect(),
     };
     DesiredNetwork {

@@ -15,6 +15,7 @@ use crate::{
     container::ContainerSpec,
     ids::{Generation, ImageId, ProjectName, ServiceName, StackName},
     resource::{NetworkSpec, VolumeSpec},
+    sources::SourceFact,
 };
 
 /// One stack as declared by one generation, ready to be compared.
@@ -132,6 +133,8 @@ pub struct Inputs {
     /// Bind sources that the profile declares: the path as declared → the path with links resolved. The latter is what is
     /// mounted: a store path stays the same while its content does.
     pub resolved: BTreeMap<PathBuf, PathBuf>,
+    /// What stands at the sources of binds whose content nothing else accounts for; one that does not answer is left out.
+    pub sources: BTreeMap<PathBuf, SourceFact>,
     /// Bind sources that are not there.
     pub missing_paths: BTreeSet<PathBuf>,
     /// The image archives of `x-agent.images`, by the path as declared.

@@ -34,7 +34,7 @@ pub fn container(desired: &Desired, service: &Service, replica: &Replica) -> BTr
     let depends_on: Vec<String> = service
         .depends_on
         .iter()
-        .map(|(name, edge)| format!("{name}:{}:{}", edge.condition.as_str(), edge.restart))
+        .map(|(name, edge)| format!("{}:{}:{}", name.expose(), edge.condition.as_str(), edge.restart))
         .collect();
     let mut labels = common(desired);
     for (key, value) in [

@@ -24,5 +24,6 @@ pub mod policy;
 pub mod preview;
 pub mod reference;
 pub mod resource;
+pub mod sources;
 pub mod status;
 pub mod step;

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     ids::{Generation, StackName, Time},
+    sources::BoundAt,
     status::{OpenDrift, Phase, WaitStatus},
 };
 
@@ -47,6 +48,8 @@ pub struct StackMemory {
     pub rejected: BTreeMap<String, Rejection>,
     /// Digests of files that living containers were told of, by container id and the digest label's key.
     pub delivered: BTreeMap<String, BTreeMap<String, String>>,
+    /// What running containers had bound when they started, by container id.
+    pub bound: BTreeMap<String, BoundAt>,
     /// Images that a `pull_policy` made the agent fetch, by reference.
     pub pulled: BTreeMap<String, Pull>,
     /// Images that the agent itself has brought to the Engine, by id.

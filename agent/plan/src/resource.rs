@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use specs::Text;
+use specs::{Text, doc::Key};
 
 use crate::{
     container::Healthcheck,
@@ -17,11 +17,11 @@ pub struct NetworkSpec {
     /// Empty is the Engine's default.
     pub driver: Option<Text>,
     /// The driver's options.
-    pub driver_opts: BTreeMap<String, Text>,
+    pub driver_opts: BTreeMap<Key, Text>,
     /// The IPAM driver.
     pub ipam_driver: Option<Text>,
     /// The IPAM driver's options.
-    pub ipam_options: BTreeMap<String, Text>,
+    pub ipam_options: BTreeMap<Key, Text>,
     /// The address pools.
     pub pools: Vec<Pool>,
     /// No way out.
@@ -33,7 +33,7 @@ pub struct NetworkSpec {
     /// `None`: the Engine's default.
     pub enable_ipv6: Option<bool>,
     /// The user's labels.
-    pub labels: BTreeMap<String, Text>,
+    pub labels: BTreeMap<Key, Text>,
 }
 
 /// One IPAM pool.
@@ -57,9 +57,9 @@ pub struct VolumeSpec {
     /// Empty is `local`.
     pub driver: Option<Text>,
     /// The driver's options.
-    pub driver_opts: BTreeMap<String, Text>,
+    pub driver_opts: BTreeMap<Key, Text>,
     /// The user's labels.
-    pub labels: BTreeMap<String, Text>,
+    pub labels: BTreeMap<Key, Text>,
 }
 
 /// A network that the Engine has.

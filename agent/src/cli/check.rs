@@ -9,10 +9,10 @@ use std::{
 use clap::{Args, ValueEnum};
 use serde_json::json;
 use specs::{
-    Content, FileKind, LoadRequest, Loaded, Problem, ReadText, Sources,
+    Content, FileKind, LoadRequest, Loaded, Problem, ReadText, Sources, Text,
     disk::Disk,
     doc::{self, Span},
-    lint, load,
+    lint, load, message,
     secrets::{Format as Sops, Kind, detect},
 };
 use zeroize::Zeroizing;
@@ -140,7 +140,8 @@ fn profile(path: &Path) -> Result<Vec<Found>, Failure> {
 
 /// A part of a spec that only a key makes readable: neither right nor wrong here.
 fn unknown(path: &Path) -> Problem {
-    let message = format!("{} is encrypted: what it says is not checked", path.display());
+    let message =
+        message!("{} is encrypted: what it says is not checked", Text::plain(path.display().to_string()));
     let at = Span::default();
     Problem::warning("encrypted", at, &doc::Path::default(), message)
         .hint("`agentctl secrets` says who can read it")

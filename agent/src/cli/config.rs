@@ -11,6 +11,7 @@ use specs::{
     Content, FileKind, LoadRequest, Loaded, MAX_FILE, ReadText, Severity, Text,
     canonical::{self, Secrets},
     disk::Disk,
+    doc::Key,
     hash, load,
     model::Service,
     variables::{Variable, table},
@@ -182,13 +183,13 @@ impl Config {
         let services = &project.services;
         Ok(match () {
             () if only.quiet => String::new(),
-            () if only.names => lines(services.keys().cloned()),
+            () if only.names => lines(services.keys().map(ToString::to_string)),
             () if !only.hash.is_empty() => hashes(services, &only.hash)?,
             () if only.images => lines(
                 services.iter().map(|(name, service)| image_of(&project.name, name, &shown(&service.image))),
             ),
-            () if only.networks => lines(project.networks.keys().cloned()),
-            () if only.volumes => lines(project.volumes.keys().cloned()),
+            () if only.networks => lines(project.networks.keys().map(ToString::to_string)),
+            () if only.volumes => lines(project.volumes.keys().map(ToString::to_string)),
             () if only.profiles => {
                 let all = services.values().chain(project.disabled_services.values());
                 let mut names: Vec<String> =
@@ -246,9 +247,9 @@ fn described(variables: &BTreeMap<String, Variable>) -> serde_json::Value {
 }
 
 /// Keeps the named services and what they depend on.
-fn choose(services: &mut BTreeMap<String, Service>, names: &[String]) -> Result<(), Failure> {
-    let mut kept: Vec<String> = Vec::new();
-    let mut open: Vec<String> = names.to_vec();
+fn choose(services: &mut BTreeMap<Key, Service>, names: &[String]) -> Result<(), Failure> {
+    let mut kept: Vec<Key> = Vec::new();
+    let mut open: Vec<Key> = names.iter().map(Key::from).collect();
     while let Some(name) = open.pop() {
         let Some(service) = services.get(&name) else {
             return Err(Failure::usage(format!("there is no service `{name}`")));
@@ -261,12 +262,13 @@ fn choose(services: &mut BTreeMap<String, Service>, names: &[String]) -> Result<
 }
 
 /// A line per service. A joined service counts by its name: which container that is, only the Engine knows.
-fn hashes(services: &BTreeMap<String, Service>, wanted: &[String]) -> Result<String, Failure> {
+fn hashes(services: &BTreeMap<Key, Service>, wanted: &[String]) -> Result<String, Failure> {
     let all = wanted.iter().any(|name| name == "*");
-    if let Some(name) = wanted.iter().find(|name| !all && !services.contains_key(*name)) {
+    if let Some(name) = wanted.iter().find(|name| !all && !services.contains_key(name.as_str())) {
         return Err(Failure::usage(format!("there is no service `{name}`")));
     }
-    let chosen = services.iter().filter(|(name, _)| all || wanted.contains(name));
+    let chosen =
+        services.iter().filter(|(name, _)| all || wanted.iter().any(|wanted| name.expose() == wanted));
     Ok(lines(chosen.map(|(name, service)| format!("{name} {}", hash::service(service, &BTreeMap::new())))))
 }
 

@@ -65,8 +65,9 @@ pub(super) fn json(problem: &Problem, sources: &Sources) -> Value {
     };
     json!({
         "severity": word(problem), "rule": problem.rule.0, "at": problem.at.as_ref().map(place),
-        "path": problem.path.to_string(), "message": problem.message, "hint": problem.hint,
-        "related": problem.related.iter().map(|(at, words)| json!({ "at": place(at), "message": words })).collect::<Vec<_>>(),
+        "path": problem.path.to_string(), "message": problem.message.as_str(),
+        "hint": problem.hint.as_ref().map(specs::Message::as_str),
+        "related": problem.related.iter().map(|(at, words)| json!({ "at": place(at), "message": words.as_str() })).collect::<Vec<_>>(),
     })
 }
 
@@ -93,7 +94,7 @@ mod tests {
     #[test]
     fn a_problem_points_at_its_place_and_an_annotation_is_one_line() {
         let mut sources = Sources::default();
-        let file = sources.add("compose.yaml".into(), Some("services:\n  web:\n    imag: x\n".into()));
+        let file = sources.add(&"compose.yaml".into(), Some("services:\n  web:\n    imag: x\n".into()));
         let at = Span { file, line: 3, column: 5, width: 4 };
         let problem =
             Problem::error("unknown-key", at, &Path::of("services.web"), "`imag` is no key of a service")

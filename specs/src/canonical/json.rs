@@ -55,11 +55,7 @@ impl Json {
                 for (nth, (key, value)) in self.fields_in(Form::Json).enumerate() {
                     out.push_str(if nth > 0 { "," } else { "" });
                     line(out, depth + 1);
-                    if key.contains('$') {
-                        quote(out, &key.replace('$', "$$"));
-                    } else {
-                        quote(out, key);
-                    }
+                    quote(out, &Self::shown_key(key, secrets));
                     out.push_str(": ");
                     value.write_indented(out, depth + 1, secrets);
                 }

@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 
 use crate::{
     Text,
+    doc::Key,
     model::{FileObject, Model, Network, Project, Volume},
 };
 
@@ -37,7 +38,7 @@ pub fn secret_values(project: &Project) -> Vec<Text> {
     let tree = tree(project, Form::Yaml);
     let mut found = Vec::new();
     tree.secrets(&mut found);
-    found.into_iter().cloned().collect()
+    found
 }
 
 /// One service as Compose's hash sees it: compact, `$` as it is.
@@ -57,12 +58,12 @@ fn tree(project: &Project, form: Form) -> Json {
         return record.field("models", map(&project.models, model)).extensions(&project.extensions).done();
     }
     for (key, node) in &project.extensions {
-        record = record.always(key, Json::written(node));
+        record = record.named_by(key.clone(), Json::written(node));
     }
     record.done().sorted()
 }
 
-fn map<T>(objects: &BTreeMap<String, T>, print: impl Fn(&T) -> Json) -> Json {
+fn map<T>(objects: &BTreeMap<Key, T>, print: impl Fn(&T) -> Json) -> Json {
     Json::Map(objects.iter().map(|(name, object)| (name.clone(), print(object))).collect())
 }
 

@@ -3,6 +3,7 @@
 use super::tree::{Json, Record};
 use crate::{
     Text,
+    doc::Key,
     model::{
         BlkioConfig, Build, Deploy, Develop, DeviceRequest, FileReference, Healthcheck, Hook, Mount, Port,
         ResourceLimits, Service, ServiceNetwork, SshKey, ThrottleDevice, Ulimit, UpdateConfig,
@@ -203,7 +204,7 @@ fn dependencies(s: &Service) -> Json {
     Json::map(edges)
 }
 
-fn hosts(hosts: &std::collections::BTreeMap<String, Vec<Text>>) -> Json {
+fn hosts(hosts: &std::collections::BTreeMap<Key, Vec<Text>>) -> Json {
     let mut lines: Vec<Text> = hosts
         .iter()
         .flat_map(|(host, addresses)| {

@@ -1,10 +1,10 @@
 //! What is the tree that is printed, as JSON or as YAML?
 
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap};
 
 use crate::{
     MASK, Text,
-    doc::{Node, Value},
+    doc::{Key, Node, Value},
     model::{Bytes, Duration, Extensions, FileMode},
 };
 
@@ -42,9 +42,9 @@ pub enum Json {
     /// `[…]`
     Array(Vec<Json>),
     /// `{…}` with the fields of a Go type, in its order.
-    Object(Vec<(String, Json)>),
+    Object(Vec<(Key, Json)>),
     /// `{…}` with names of the user's, each form in an order of its own.
-    Map(Vec<(String, Json)>),
+    Map(Vec<(Key, Json)>),
     /// A field that the other form leaves out.
     Only(Form, Box<Json>),
 }
@@ -78,7 +78,7 @@ impl Json {
     }
 
     /// Names with values.
-    pub(super) fn map(fields: impl IntoIterator<Item = (String, Self)>) -> Self {
+    pub(super) fn map(fields: impl IntoIterator<Item = (Key, Self)>) -> Self {
         Self::Map(fields.into_iter().collect())
     }
 
@@ -93,7 +93,7 @@ impl Json {
             Value::Str(text) => Self::Text(text.clone()),
             Value::Seq(items) => Self::Array(items.iter().map(Self::written).collect()),
             Value::Map(map) => {
-                let mut fields: Vec<(String, Self)> =
+                let mut fields: Vec<(Key, Self)> =
                     map.iter().map(|(key, entry)| (key.clone(), Self::written(&entry.node))).collect();
                 fields.sort_by(|a, b| a.0.cmp(&b.0));
                 Self::Map(fields)
@@ -102,24 +102,27 @@ impl Json {
     }
 
     /// The fields that a form has, and their values.
-    pub(super) fn fields_in(&self, form: Form) -> impl Iterator<Item = (&str, &Self)> {
+    pub(super) fn fields_in(&self, form: Form) -> impl Iterator<Item = (&Key, &Self)> {
         let fields = match self {
             Self::Object(fields) | Self::Map(fields) => fields.as_slice(),
             _ => &[],
         };
         fields.iter().filter_map(move |(key, value)| match value {
-            Self::Only(only, value) => (*only == form).then_some((key.as_str(), &**value)),
-            value => Some((key.as_str(), value)),
+            Self::Only(only, value) => (*only == form).then_some((key, &**value)),
+            value => Some((key, value)),
         })
     }
 
-    /// All texts that are secret.
-    pub(crate) fn secrets<'t>(&'t self, found: &mut Vec<&'t Text>) {
+    /// All texts and names that are secret.
+    pub(crate) fn secrets(&self, found: &mut Vec<Text>) {
         match self {
-            Self::Text(text) if text.is_secret() => found.push(text),
+            Self::Text(text) if text.is_secret() => found.push(text.clone()),
             Self::Array(items) => items.iter().for_each(|item| item.secrets(found)),
             Self::Object(fields) | Self::Map(fields) => {
-                fields.iter().for_each(|(_, value)| value.secrets(found));
+                for (name, value) in fields {
+                    found.extend(name.is_secret().then(|| name.text()));
+                    value.secrets(found);
+                }
             }
             Self::Only(_, value) => value.secrets(found),
             Self::Text(_) | Self::Null | Self::Bool(_) | Self::Number(_) | Self::Float(_) => {}
@@ -139,6 +142,15 @@ impl Json {
         if text.is_secret() && secrets == Secrets::Mask { MASK } else { text.expose() }
     }
 
+    /// What may be shown of a key, with the dollar signs doubled that a reader would expand.
+    pub(super) fn shown_key(key: &Key, secrets: Secrets) -> Cow<'_, str> {
+        match secrets {
+            Secrets::Mask if key.is_secret() => MASK.into(),
+            _ if key.contains('$') => key.replace('$', "$$").into(),
+            _ => key.expose().into(),
+        }
+    }
+
     /// A record to be filled field by field.
     pub(super) fn record() -> Record {
         Record(Vec::new())
@@ -146,17 +158,22 @@ impl Json {
 }
 
 /// A record under construction: fields in Go's order, empty ones left out.
-pub(super) struct Record(Vec<(String, Json)>);
+pub(super) struct Record(Vec<(Key, Json)>);
 
 impl Record {
     /// A field that is never left out.
-    pub(super) fn always(mut self, key: &str, value: Json) -> Self {
-        self.0.push((key.to_owned(), value));
+    pub(super) fn always(self, key: &'static str, value: Json) -> Self {
+        self.named_by(Key::known(key), value)
+    }
+
+    /// A field whose name is not Compose's own.
+    pub(super) fn named_by(mut self, key: Key, value: Json) -> Self {
+        self.0.push((key, value));
         self
     }
 
     /// A field that JSON has even where it is empty.
-    pub(super) fn json_always(self, key: &str, value: Json) -> Self {
+    pub(super) fn json_always(self, key: &'static str, value: Json) -> Self {
         let has_yaml = match &value {
             Json::Object(_) => value.fields_in(Form::Yaml).next().is_some(),
             other => !other.is_empty(),
@@ -165,13 +182,13 @@ impl Record {
     }
 
     /// A number that YAML has even where it is zero.
-    pub(super) fn yaml_always(self, key: &str, value: i64) -> Self {
+    pub(super) fn yaml_always(self, key: &'static str, value: i64) -> Self {
         let number = Json::Number(value.to_string());
         if value == 0 { self.only(Form::Yaml, key, number) } else { self.always(key, number) }
     }
 
     /// A command: JSON has it as `null` where there is none, YAML has it empty where it is there and empty.
-    pub(super) fn field_or_json_null(self, key: &str, words: Option<&[Text]>) -> Self {
+    pub(super) fn field_or_json_null(self, key: &'static str, words: Option<&[Text]>) -> Self {
         match words {
             Some(words) => self.always(key, Json::array(words)),
             None => self.only(Form::Json, key, Json::Null),
@@ -179,17 +196,17 @@ impl Record {
     }
 
     /// A field with a value for each form, left out where it is empty.
-    pub(super) fn named(self, key: &str, json: Json, yaml: Json) -> Self {
+    pub(super) fn named(self, key: &'static str, json: Json, yaml: Json) -> Self {
         if json.is_empty() { self } else { self.only(Form::Json, key, json).only(Form::Yaml, key, yaml) }
     }
 
     /// A field of a Go type that gives JSON no name for it.
-    pub(super) fn named_in_go(self, json: &str, yaml: &str, value: Json) -> Self {
+    pub(super) fn named_in_go(self, json: &'static str, yaml: &'static str, value: Json) -> Self {
         self.only(Form::Json, json, value.clone()).only(Form::Yaml, yaml, value)
     }
 
     /// A field of one form.
-    pub(super) fn only(self, form: Form, key: &str, value: Json) -> Self {
+    pub(super) fn only(self, form: Form, key: &'static str, value: Json) -> Self {
         self.always(key, Json::Only(form, Box::new(value)))
     }
 
@@ -201,75 +218,75 @@ impl Record {
     }
 
     /// A field that is left out where it is empty.
-    pub(super) fn field(self, key: &str, value: Json) -> Self {
+    pub(super) fn field(self, key: &'static str, value: Json) -> Self {
         if value.is_empty() { self } else { self.always(key, value) }
     }
 
     /// A field that is left out where it was not given, and kept where it is zero.
-    pub(super) fn maybe(self, key: &str, value: Option<Json>) -> Self {
+    pub(super) fn maybe(self, key: &'static str, value: Option<Json>) -> Self {
         match value {
             Some(value) => self.always(key, value),
             None => self,
         }
     }
 
-    pub(super) fn text(self, key: &str, value: &Text) -> Self {
+    pub(super) fn text(self, key: &'static str, value: &Text) -> Self {
         self.field(key, Json::Text(value.clone()))
     }
 
-    pub(super) fn flag(self, key: &str, value: bool) -> Self {
+    pub(super) fn flag(self, key: &'static str, value: bool) -> Self {
         self.field(key, Json::Bool(value))
     }
 
-    pub(super) fn maybe_flag(self, key: &str, value: Option<bool>) -> Self {
+    pub(super) fn maybe_flag(self, key: &'static str, value: Option<bool>) -> Self {
         self.maybe(key, value.map(Json::Bool))
     }
 
-    pub(super) fn int(self, key: &str, value: i64) -> Self {
+    pub(super) fn int(self, key: &'static str, value: i64) -> Self {
         self.field(key, Json::Number(value.to_string()))
     }
 
-    pub(super) fn maybe_int(self, key: &str, value: Option<i64>) -> Self {
+    pub(super) fn maybe_int(self, key: &'static str, value: Option<i64>) -> Self {
         self.maybe(key, value.map(|value| Json::Number(value.to_string())))
     }
 
-    pub(super) fn maybe_unsigned(self, key: &str, value: Option<u64>) -> Self {
+    pub(super) fn maybe_unsigned(self, key: &'static str, value: Option<u64>) -> Self {
         self.maybe(key, value.map(|value| Json::Number(value.to_string())))
     }
 
     /// A 32-bit number, shortest.
-    pub(super) fn float(self, key: &str, value: f32) -> Self {
+    pub(super) fn float(self, key: &'static str, value: f32) -> Self {
         if value == 0.0 { self } else { self.always(key, Json::Number(format!("{value}"))) }
     }
 
-    pub(super) fn bytes(self, key: &str, value: Bytes) -> Self {
+    pub(super) fn bytes(self, key: &'static str, value: Bytes) -> Self {
         if value.0 == 0 { self } else { self.always(key, Json::text(&value.to_string())) }
     }
 
-    pub(super) fn duration(self, key: &str, value: Option<Duration>) -> Self {
+    pub(super) fn duration(self, key: &'static str, value: Option<Duration>) -> Self {
         self.maybe(key, value.map(|value| Json::text(&value.to_string())))
     }
 
-    pub(super) fn mode(self, key: &str, value: Option<FileMode>) -> Self {
+    pub(super) fn mode(self, key: &'static str, value: Option<FileMode>) -> Self {
         self.maybe(key, value.map(|value| Json::text(&value.to_string())))
     }
 
-    pub(super) fn texts(self, key: &str, value: &[Text]) -> Self {
+    pub(super) fn texts(self, key: &'static str, value: &[Text]) -> Self {
         self.field(key, Json::array(value))
     }
 
-    pub(super) fn list(self, key: &str, value: Vec<Json>) -> Self {
+    pub(super) fn list(self, key: &'static str, value: Vec<Json>) -> Self {
         self.field(key, Json::Array(value))
     }
 
-    pub(super) fn texts_by_name(self, key: &str, value: &BTreeMap<String, Text>) -> Self {
+    pub(super) fn texts_by_name(self, key: &'static str, value: &BTreeMap<Key, Text>) -> Self {
         self.field(
             key,
             Json::Map(value.iter().map(|(name, value)| (name.clone(), Json::Text(value.clone()))).collect()),
         )
     }
 
-    pub(super) fn maybe_texts_by_name(self, key: &str, value: &BTreeMap<String, Option<Text>>) -> Self {
+    pub(super) fn maybe_texts_by_name(self, key: &'static str, value: &BTreeMap<Key, Option<Text>>) -> Self {
         let entry = |value: &Option<Text>| value.clone().map_or(Json::Null, Json::Text);
         self.field(key, Json::Map(value.iter().map(|(name, value)| (name.clone(), entry(value))).collect()))
     }

@@ -3,7 +3,7 @@
 use std::{cmp::Ordering, fmt::Write as _};
 
 use super::tree::{Form, Json, Secrets};
-use crate::values::go_float;
+use crate::{doc::Key, values::go_float};
 
 /// The longest key, in bytes, that stands in front of its colon.
 const LONGEST_KEY: usize = 128;
@@ -14,7 +14,7 @@ impl Json {
         let pad = |out: &mut String| (0..depth).for_each(|_| out.push_str("  "));
         match self {
             Self::Object(_) | Self::Map(_) => {
-                let mut fields: Vec<(&str, &Self)> = self.fields_in(Form::Yaml).collect();
+                let mut fields: Vec<(&Key, &Self)> = self.fields_in(Form::Yaml).collect();
                 if matches!(self, Self::Map(_)) {
                     fields.sort_by(|a, b| natural(a.0, b.0));
                 }
@@ -23,7 +23,7 @@ impl Json {
                     if nth > 0 || !out.ends_with("- ") {
                         pad(out);
                     }
-                    let key = key.replace('$', "$$");
+                    let key = Self::shown_key(key, secrets);
                     if key.len() > LONGEST_KEY || key.contains('\n') {
                         out.push_str("? ");
                         write_text(out, &key, depth);

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use super::{extensions_of, map_of};
 use crate::{
-    Problem, Text,
-    doc::{Map, Node, Path, Value},
+    Message, Problem, Text,
+    doc::{Key, Map, Node, Path, Value},
+    message,
     model::{Bytes, Duration, Extensions, FileMode},
     values::{parse_bytes, parse_duration, scalar_text, split_words},
 };
@@ -30,12 +31,12 @@ impl<'a, 'p> Fields<'a, 'p> {
         (node.value != Value::Null).then_some(node)
     }
 
-    fn wrong(&mut self, key: &str, node: &Node, expected: &str) {
-        let found = match node.as_text() {
-            Some(text) => format!("'{}'", text.shown()),
-            None => node.kind().to_owned(),
+    fn wrong(&mut self, key: &str, node: &Node, expected: &'static str) {
+        let found: Message = match node.as_text() {
+            Some(text) => message!("'{}'", text),
+            None => node.kind().into(),
         };
-        let message = format!("expected {expected}, found {found}");
+        let message = message!("expected {}, found {}", expected, found);
         self.problems.push(Problem::error("type", node.span, &self.path.key(key), message));
     }
 
@@ -200,7 +201,7 @@ impl<'a, 'p> Fields<'a, 'p> {
     }
 
     /// A map of strings; a list of `k=v` means the same; a value that is not there is empty.
-    pub(super) fn texts_by_name(&mut self, key: &str) -> BTreeMap<String, Text> {
+    pub(super) fn texts_by_name(&mut self, key: &str) -> BTreeMap<Key, Text> {
         self.maybe_texts_by_name(key)
             .into_iter()
             .map(|(name, value)| (name, value.unwrap_or_default()))
@@ -208,7 +209,7 @@ impl<'a, 'p> Fields<'a, 'p> {
     }
 
     /// The same, where a value that is not there stays so.
-    pub(super) fn maybe_texts_by_name(&mut self, key: &str) -> BTreeMap<String, Option<Text>> {
+    pub(super) fn maybe_texts_by_name(&mut self, key: &str) -> BTreeMap<Key, Option<Text>> {
         let Some(node) = self.node(key) else { return BTreeMap::new() };
         match &node.value {
             Value::Map(map) => map
@@ -223,19 +224,14 @@ impl<'a, 'p> Fields<'a, 'p> {
                 .filter(|item| item.value != Value::Null)
                 .map(|item| {
                     let written = scalar_text(&item.value);
-                    let name = written.expose().split('=').next().unwrap_or_default();
+                    let (name, value) = Key::pair(&written);
                     if name.ends_with(char::is_whitespace) {
-                        let message = format!("the name '{name}' ends in a space");
+                        let message = message!("the name '{}' ends in a space", name);
                         let problem =
                             Problem::error("variable-name", item.span, &self.path.key(key), message);
                         self.problems.push(problem.hint("write NAME=VALUE without a space before the ="));
                     }
-                    match written.expose().split_once('=') {
-                        Some((name, value)) => {
-                            (name.to_owned(), Some(Text::with_secrecy(value, written.is_secret())))
-                        }
-                        None => (written.expose().to_owned(), None),
-                    }
+                    (name, value)
                 })
                 .collect(),
             _ => {
@@ -246,17 +242,17 @@ impl<'a, 'p> Fields<'a, 'p> {
     }
 
     /// `host: address`, `host: [addresses]`, or a list of `host=address` and `host:address`.
-    pub(super) fn hosts(&mut self, key: &str) -> BTreeMap<String, Vec<Text>> {
-        let mut hosts: BTreeMap<String, Vec<Text>> = BTreeMap::new();
+    pub(super) fn hosts(&mut self, key: &str) -> BTreeMap<Key, Vec<Text>> {
+        let mut hosts: BTreeMap<Key, Vec<Text>> = BTreeMap::new();
         let Some(node) = self.node(key) else { return hosts };
-        let mut add = |host: &str, address: &Text| {
+        let mut add = |host: Key, address: &Text| {
             let bare = |text: &str| {
                 let inside = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
                 inside.filter(|inside| !inside.is_empty()).unwrap_or(text).to_owned()
             };
             let good = !host.is_empty() && !host.contains([':', '=']);
             if good {
-                hosts.entry(host.to_owned()).or_default().push(address.map(bare));
+                hosts.entry(host).or_default().push(address.map(bare));
             }
             good
         };
@@ -265,8 +261,10 @@ impl<'a, 'p> Fields<'a, 'p> {
             Value::Map(map) => {
                 for (host, entry) in map {
                     let good = match &entry.node.value {
-                        Value::Seq(items) => items.iter().all(|item| add(host, &scalar_text(&item.value))),
-                        scalar => add(host, &scalar_text(scalar)),
+                        Value::Seq(items) => {
+                            items.iter().all(|item| add(host.clone(), &scalar_text(&item.value)))
+                        }
+                        scalar => add(host.clone(), &scalar_text(scalar)),
                     };
                     if !good {
                         bad.push(&entry.node);
@@ -276,10 +274,8 @@ impl<'a, 'p> Fields<'a, 'p> {
             Value::Seq(items) => {
                 for item in items {
                     let written = scalar_text(&item.value);
-                    let text = written.expose();
-                    let good = text.split_once('=').or_else(|| text.split_once(':')).is_some_and(
-                        |(host, address)| add(host, &Text::with_secrecy(address, written.is_secret())),
-                    );
+                    let pair = written.split_once('=').or_else(|| written.split_once(':'));
+                    let good = pair.is_some_and(|(host, address)| add(Key::from(&host), &address));
                     if !good {
                         bad.push(item);
                     }
@@ -326,8 +322,8 @@ impl<'a, 'p> Fields<'a, 'p> {
     pub(super) fn objects<T>(
         &mut self,
         key: &str,
-        mut read: impl FnMut(&Node, &Path, &str, &mut Vec<Problem>) -> Option<T>,
-    ) -> BTreeMap<String, T> {
+        mut read: impl FnMut(&Node, &Path, &Key, &mut Vec<Problem>) -> Option<T>,
+    ) -> BTreeMap<Key, T> {
         let Some(node) = self.node(key) else { return BTreeMap::new() };
         let path = self.path.key(key);
         let Some(Some(map)) = map_of(node, &path, self.problems) else { return BTreeMap::new() };

@@ -11,7 +11,8 @@ use std::collections::BTreeMap;
 
 use crate::{
     Problem,
-    doc::{Map, Node, Path, Value},
+    doc::{Key, Map, Node, Path, Value},
+    message,
     model::{FileObject, Ipam, IpamPool, Model, Network, Project, Volume},
 };
 
@@ -117,7 +118,7 @@ fn model(node: &Node, path: &Path, problems: &mut Vec<Problem>) -> Option<Model>
 }
 
 /// The `x-…` entries of a mapping.
-fn extensions_of(map: &Map) -> BTreeMap<String, Node> {
+fn extensions_of(map: &Map) -> BTreeMap<Key, Node> {
     map.iter()
         .filter(|(key, _)| key.starts_with("x-") && *key != SECRET_VALUE)
         .map(|(key, entry)| (key.clone(), entry.node.clone()))
@@ -130,7 +131,7 @@ fn map_of<'a>(node: &'a Node, path: &Path, problems: &mut Vec<Problem>) -> Optio
         Value::Map(map) => Some(Some(map)),
         Value::Null => Some(None),
         _ => {
-            let message = format!("expected a mapping, found {}", node.kind());
+            let message = message!("expected a mapping, found {}", node.kind());
             problems.push(Problem::error("type", node.span, path, message));
             None
         }

@@ -4,6 +4,7 @@ use super::fields::Fields;
 use crate::{
     Problem, Text,
     doc::{Node, Path, Value},
+    message,
     model::{
         BindOptions, BlkioConfig, Build, CredentialSpec, Deploy, Develop, Device, DeviceRequest, Duration,
         EnvFile, FileReference, GenericResource, Healthcheck, Hook, ImageOptions, Logging, ModelUse, Mount,
@@ -146,7 +147,7 @@ pub(super) fn ulimit(node: &Node, path: &Path, problems: Problems<'_>) -> Option
     if !matches!(node.value, Value::Map(_) | Value::Null) {
         let single = super::fields::whole(&node.value);
         if single.is_none() {
-            let message = format!("expected a number or {{soft, hard}}, found {}", node.kind());
+            let message = message!("expected a number or {{soft, hard}}, found {}", node.kind());
             problems.push(Problem::error("type", node.span, path, message));
         }
         return Some(Ulimit { single: single?, ..Ulimit::default() });
@@ -274,7 +275,7 @@ pub(super) fn build(node: &Node, path: &Path, problems: Problems<'_>) -> Option<
         ssh: f
             .maybe_texts_by_name("ssh")
             .into_iter()
-            .map(|(id, path)| SshKey { id: id.into(), path: path.unwrap_or_default() })
+            .map(|(id, path)| SshKey { id: id.text(), path: path.unwrap_or_default() })
             .collect(),
         labels: f.texts_by_name("labels"),
         cache_from: f.texts("cache_from"),

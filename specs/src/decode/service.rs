@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 use super::{fields::Fields, parts};
 use crate::{
     Problem,
-    doc::{Node, Path, Value},
+    doc::{Key, Node, Path, Value},
     model::{Dependency, DependencyCondition, Service},
 };
 
 /// Reads one service.
-pub(super) fn service(node: &Node, path: &Path, name: &str, problems: &mut Vec<Problem>) -> Option<Service> {
+pub(super) fn service(node: &Node, path: &Path, name: &Key, problems: &mut Vec<Problem>) -> Option<Service> {
     let mut f = Fields::of(node, path, problems)?;
-    let mut service = Service { name: name.to_owned(), ..Service::default() };
+    let mut service = Service { name: name.expose().to_owned(), ..Service::default() };
     process(&mut f, &mut service);
     limits(&mut f, &mut service);
     network(&mut f, &mut service);

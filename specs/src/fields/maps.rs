@@ -3,16 +3,16 @@
 use super::{entry, map, put, text};
 use crate::{
     Problem, Text,
-    doc::{Map, Node, Path, Value},
+    doc::{Key, Map, Node, Path, Value},
+    message,
     values::scalar_text,
 };
 
 /// `[a, b]` becomes `{a: null, b: null}`.
 pub(super) fn list_to_map(node: &mut Node, _: &Path, _: &mut Vec<Problem>) {
     let Value::Seq(items) = &node.value else { return };
-    let named = items
-        .iter()
-        .filter_map(|item| Some((item.as_text()?.expose().to_owned(), entry(item.span, Value::Null))));
+    let named =
+        items.iter().filter_map(|item| Some((Key::from(item.as_text()?), entry(item.span, Value::Null))));
     node.value = Value::Map(named.collect());
 }
 
@@ -56,11 +56,8 @@ pub(super) fn key_value(node: &mut Node, _: &Path, _: &mut Vec<Problem>) {
     let mut pairs = Map::new();
     for item in items {
         let written = scalar_text(&item.value);
-        let (key, value) = written.expose().split_once('=').unwrap_or((written.expose(), ""));
-        pairs.insert(
-            key.to_owned(),
-            entry(item.span, Value::Str(Text::with_secrecy(value, written.is_secret()))),
-        );
+        let (key, value) = Key::pair(&written);
+        pairs.insert(key, entry(item.span, Value::Str(value.unwrap_or_default())));
     }
     node.value = Value::Map(pairs);
 }
@@ -71,11 +68,8 @@ pub(super) fn ssh(node: &mut Node, _: &Path, _: &mut Vec<Problem>) {
     let mut keys = Map::new();
     for item in items {
         let written = scalar_text(&item.value);
-        let (id, value) = match written.expose().split_once('=') {
-            Some((id, path)) => (id, Value::Str(Text::with_secrecy(path, written.is_secret()))),
-            None => (written.expose(), Value::Null),
-        };
-        keys.insert(id.to_owned(), entry(item.span, value));
+        let (id, path) = Key::pair(&written);
+        keys.insert(id, entry(item.span, path.map_or(Value::Null, Value::Str)));
     }
     node.value = Value::Map(keys);
 }
@@ -92,8 +86,7 @@ pub(super) fn devices(node: &mut Node, path: &Path, problems: &mut Vec<Problem>)
             [source, target] => (*source, *target, "rwm"),
             [source, target, permissions] => (*source, *target, *permissions),
             _ => {
-                let message =
-                    format!("'{}' is no device, expected SOURCE[:TARGET[:PERMISSIONS]]", written.shown());
+                let message = message!("'{}' is no device, expected SOURCE[:TARGET[:PERMISSIONS]]", written);
                 problems.push(Problem::error("device", span, &path.index(nth), message));
                 continue;
             }

@@ -72,14 +72,14 @@ fn each(node: &mut Node, path: &Path, problems: &mut Vec<Problem>, keys: &[(&str
     let Value::Map(fields) = &mut node.value else { return };
     for (key, rewrite) in keys {
         if let Some(entry) = fields.get_mut(*key) {
-            rewrite(&mut entry.node, &path.key(key), problems);
+            rewrite(&mut entry.node, &path.key(*key), problems);
         }
     }
 }
 
 /// A mapping, all of which stands at `span`.
 fn map<const N: usize>(span: Span, entries: [(&str, Value); N]) -> Value {
-    Value::Map(entries.into_iter().map(|(key, value)| (key.to_owned(), entry(span, value))).collect())
+    Value::Map(entries.into_iter().map(|(key, value)| (key.into(), entry(span, value))).collect())
 }
 
 fn entry(span: Span, value: Value) -> Entry {
@@ -87,7 +87,7 @@ fn entry(span: Span, value: Value) -> Entry {
 }
 
 fn put(fields: &mut Map, span: Span, key: &str, value: Value) {
-    fields.insert(key.to_owned(), entry(span, value));
+    fields.insert(key.into(), entry(span, value));
 }
 
 fn text(value: impl Into<Text>) -> Value {

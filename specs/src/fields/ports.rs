@@ -6,8 +6,9 @@ use std::net::IpAddr;
 
 use super::{map, text};
 use crate::{
-    Problem, Text,
+    Message, Problem, Text,
     doc::{Node, Path, Span, Value},
+    message,
     values::scalar_text,
 };
 
@@ -24,7 +25,7 @@ pub(super) fn canonical(node: &mut Node, path: &Path, problems: &mut Vec<Problem
                 let written = scalar_text(&item.value);
                 match parse(&written) {
                     Ok(found) if ports.len() + found.len() > MAX_PORTS => {
-                        let message = format!("more than {MAX_PORTS} ports");
+                        let message = message!("more than {} ports", MAX_PORTS);
                         problems.push(Problem::error("port", item.span, path, message));
                         break;
                     }
@@ -77,9 +78,8 @@ impl Published {
     }
 }
 
-fn parse(written: &Text) -> Result<Vec<Published>, String> {
+fn parse(written: &Text) -> Result<Vec<Published>, Message> {
     let spec = written.expose();
-    let shown = written.shown();
     let parts: Vec<&str> = spec.split(':').collect();
     let (ip, host, container) = match parts.as_slice() {
         [container] => (String::new(), "", *container),
@@ -91,27 +91,28 @@ fn parse(written: &Text) -> Result<Vec<Published>, String> {
     let is_bracketed = bare.is_some();
     let ip = bare.unwrap_or(ip);
     if !ip.is_empty() && (ip.parse::<IpAddr>().is_err() || ip.contains(':') && !is_bracketed) {
-        return Err(format!("'{shown}' starts with an invalid IP address"));
+        return Err(message!("'{}' starts with an invalid IP address", written));
     }
     let (container, protocol) = container.split_once('/').unwrap_or((container, "tcp"));
     let protocol = if protocol.is_empty() { "tcp".to_owned() } else { protocol.to_ascii_lowercase() };
     if container.is_empty() {
-        return Err(format!("'{shown}' names no container port"));
+        return Err(message!("'{}' names no container port", written));
     }
     if !matches!(protocol.as_str(), "tcp" | "udp" | "sctp") {
-        return Err(format!("'{shown}' has an invalid protocol, expected tcp, udp or sctp"));
+        return Err(message!("'{}' has an invalid protocol, expected tcp, udp or sctp", written));
     }
-    let (first, last) = range(container).ok_or_else(|| format!("'{shown}' has an invalid container port"))?;
+    let (first, last) =
+        range(container).ok_or_else(|| message!("'{}' has an invalid container port", written))?;
     let published = if host.is_empty() {
         None
     } else {
-        Some(range(host).ok_or_else(|| format!("'{shown}' has an invalid host port"))?)
+        Some(range(host).ok_or_else(|| message!("'{}' has an invalid host port", written))?)
     };
     if let Some((from, to)) = published
         && to - from != last - first
         && first != last
     {
-        return Err(format!("'{shown}' has ranges of different lengths"));
+        return Err(message!("'{}' has ranges of different lengths", written));
     }
     let mut found: Vec<Published> = (first..=last)
         .map(|target| Published {
@@ -153,7 +154,7 @@ mod tests {
                 .map(|p| format!("{}|{}|{}/{}", p.host_ip, p.published, p.target, p.protocol))
                 .collect::<Vec<_>>()
                 .join(" "),
-            Err(error) => error,
+            Err(error) => error.to_string(),
         }
     }
 

@@ -7,6 +7,7 @@ use super::{map, put, text};
 use crate::{
     Problem, Text,
     doc::{Map, Node, Path, Span, Value},
+    message,
     paths::clean,
 };
 
@@ -19,7 +20,7 @@ pub(super) fn canonical(node: &mut Node, path: &Path, problems: &mut Vec<Problem
             match parse(written.expose()) {
                 Ok(mount) => item.value = Value::Map(mount.into_map(span, written.is_secret())),
                 Err(message) => {
-                    let message = format!("'{}' {message}", written.shown());
+                    let message = message!("'{}' {}", written, message);
                     problems.push(
                         Problem::error("mount", span, &path.index(nth), message)
                             .hint("write [SOURCE:]TARGET[:OPTIONS], for example \"./data:/data:ro\""),

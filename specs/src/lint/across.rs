@@ -3,8 +3,9 @@
 use std::{collections::BTreeMap, net::IpAddr};
 
 use crate::{
-    Loaded, Problem,
+    Loaded, Message, Problem, Text,
     doc::{Path, Span},
+    message,
 };
 
 /// Somebody's claim to a thing of which the host has one.
@@ -36,19 +37,22 @@ fn conflict(
     rule: &'static str,
     first: &Claim,
     second: &Claim,
-    what: &str,
+    what: &Message,
 ) -> (usize, Problem) {
     let (stack, loaded) = &stacks[first.stack];
+    // The files of a stack are shown by what may be shown of their paths.
     let place = if first.at.is_written() { loaded.sources.place(first.at) } else { format!("stack {stack}") };
-    let message = format!("{what} is claimed already: {place}");
+    let place = Text::plain(place);
+    let message = message!("{} is claimed already: {}", what, place);
     (second.stack, Problem::error(rule, second.at, &second.path, message))
 }
 
 fn names(stacks: &[(String, &Loaded)]) -> Vec<(usize, Problem)> {
     let mut taken: BTreeMap<(&str, String), Claim> = BTreeMap::new();
     let mut found = Vec::new();
-    let mut claim = |kind: &'static str, name: String, shown: &str, claim: Claim| {
-        let what = format!("{kind} `{shown}`");
+    let mut claim = |kind: &'static str, name: &Text, claim: Claim| {
+        let what = message!("{} `{}`", kind, name);
+        let name = name.expose().to_owned();
         match taken.get(&(kind, name.clone())) {
             Some(first) => found.push(conflict(stacks, "name-collision", first, &claim, &what)),
             None => drop(taken.insert((kind, name), claim)),
@@ -60,13 +64,12 @@ fn names(stacks: &[(String, &Loaded)]) -> Vec<(usize, Problem)> {
             let at = loaded.document.at(&path).map_or_else(Span::default, |node| node.span);
             Claim { stack: nth, path, at }
         };
-        claim("project name", project.name.clone(), &project.name, place(Path::of("name")));
+        claim("project name", &Text::plain(&*project.name), place(Path::of("name")));
         for (name, service) in
             project.services.iter().filter(|(_, service)| !service.container_name.is_empty())
         {
             let path = Path::of("services").key(name).key("container_name");
-            let wanted = &service.container_name;
-            claim("container name", wanted.expose().to_owned(), &wanted.shown(), place(path));
+            claim("container name", &service.container_name, place(path));
         }
     }
     found
@@ -96,7 +99,7 @@ fn ports(stacks: &[(String, &Loaded)]) -> Vec<(usize, Problem)> {
                 // Of a range for one container port the Engine takes what is free: only a whole range can be taken.
                 let clash = taken.iter().find(|(other, _)| other.takes(&wanted) || wanted.takes(other));
                 if let Some((_, other)) = clash {
-                    let what = format!("host port `{published}/{}`", wanted.protocol);
+                    let what = message!("host port `{}/{}`", port.published, port.protocol);
                     found.push(conflict(stacks, "port-collision", other, &claim, &what));
                 }
                 taken.push((wanted, claim));
@@ -142,7 +145,7 @@ fn subnets(stacks: &[(String, &Loaded)]) -> Vec<(usize, Problem)> {
                     *v4 == is_v4 && *from <= last && first <= *to && *other != name
                 });
                 if let Some((_, _, other)) = clash {
-                    let what = format!("subnet `{}` or a part of it", pool.subnet.shown());
+                    let what = message!("subnet `{}` or a part of it", pool.subnet);
                     found.push(conflict(stacks, "subnet-collision", other, &claim, &what));
                 }
                 taken.push(((first, last, is_v4), name, claim));

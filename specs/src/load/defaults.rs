@@ -1,6 +1,9 @@
 //! Which values does Docker Compose write into a model that does not have them?
 
-use crate::doc::{Entry, Map, Node, Span, Value};
+use crate::{
+    Text,
+    doc::{Entry, Map, Node, Span, Value},
+};
 
 /// Defaults that Compose writes into the model: a secret's target, a port's protocol and mode, a request's count.
 pub(super) fn complete(model: &mut Node) {
@@ -35,7 +38,7 @@ pub(super) fn complete(model: &mut Node) {
 
 fn default_target(secret: &mut Map) {
     let source = secret.get("source").and_then(|entry| entry.node.as_text()).cloned().unwrap_or_default();
-    absent(secret, "target", &format!("/run/secrets/{}", source.expose()));
+    absent(secret, "target", source.map(|source| format!("/run/secrets/{source}")));
 }
 
 fn all_devices(request: &mut Map) {
@@ -54,9 +57,9 @@ fn each_item(fields: &mut Map, key: &str, mut change: impl FnMut(&mut Map)) {
     }
 }
 
-fn absent(fields: &mut Map, key: &str, value: &str) {
+fn absent(fields: &mut Map, key: &str, value: impl Into<Text>) {
     if !fields.contains_key(key) {
         let node = Node::new(Span::default(), Value::Str(value.into()));
-        fields.insert(key.to_owned(), Entry { key: Span::default(), node });
+        fields.insert(key.into(), Entry { key: Span::default(), node });
     }
 }

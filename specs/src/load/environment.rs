@@ -7,18 +7,19 @@ use std::{
 };
 
 use crate::{
-    FileKind, Problem, Text,
-    doc::{self, Node, Span},
+    FileKind, Message, Problem, Text,
+    doc::{self, Key, Node, Span},
     dotenv,
     interpolate::Lookup,
-    load::Loader,
+    load::{Loader, files::said},
+    message,
     model::{FileObject, Project, Service},
     paths,
 };
 
 /// A dotenv file and where it is named.
 struct Named<'f> {
-    file: &'f Path,
+    file: &'f Text,
     at: Span,
     raw: bool,
 }
@@ -26,24 +27,23 @@ struct Named<'f> {
 impl Loader<'_> {
     pub(super) fn env_files(&mut self, project_dir: &Path) {
         let folder = &self.request.working_directory;
-        let mut files: Vec<(PathBuf, bool)> = self
+        let files: Vec<Text> = self
             .request
             .env_files
             .iter()
-            .map(|file| (PathBuf::from(paths::absolute(&file.display().to_string(), folder, None)), true))
+            .map(|file| paths::absolute(&file.display().to_string(), folder, None).into())
             .collect();
-        if files.is_empty() {
-            files.push((project_dir.join(".env"), false));
+        for file in &files {
+            self.env_file(file, Span::default());
         }
-        for (file, required) in files {
-            if required || self.read.kind(&file) == FileKind::File {
-                self.env_file(&file, Span::default());
-            }
+        let beside = project_dir.join(".env");
+        if files.is_empty() && self.read.kind(&beside) == FileKind::File {
+            self.env_file(&beside.display().to_string().into(), Span::default());
         }
     }
 
     /// Puts a dotenv file under the environment: what is set stays.
-    fn env_file(&mut self, file: &Path, at: Span) {
+    fn env_file(&mut self, file: &Text, at: Span) {
         for (key, value) in self.dotenv(file, at).unwrap_or_default() {
             if !self.request.environment.contains_key(&key) {
                 self.environment.insert(key, value);
@@ -52,7 +52,7 @@ impl Loader<'_> {
     }
 
     /// The variables of a dotenv file that is named at `at`.
-    pub(crate) fn dotenv(&mut self, file: &Path, at: Span) -> Option<Vec<(String, Text)>> {
+    pub(crate) fn dotenv(&mut self, file: &Text, at: Span) -> Option<Vec<(String, Text)>> {
         let environment = std::mem::take(&mut self.environment);
         let lookup = |name: &str| environment.get(name).cloned();
         let found = self.dotenv_with(&Named { file, at, raw: false }, &lookup, &|_: &str| None);
@@ -72,9 +72,9 @@ impl Loader<'_> {
             Ok(read) => read,
             Err(error) => {
                 let message = if error.kind() == io::ErrorKind::NotFound {
-                    format!("env file {} not found", file.display())
+                    message!("env file {} not found", file)
                 } else {
-                    format!("cannot read env file {}: {error}", file.display())
+                    message!("cannot read env file {}: {}", file, said(&error, file))
                 };
                 self.error("env-file", *at, message);
                 return None;
@@ -100,7 +100,7 @@ impl Loader<'_> {
         let listed = documents.iter().filter_map(|document| document.get("x-agent")?.get("env_files"));
         for item in listed.flat_map(|node| node.as_seq().unwrap_or(std::slice::from_ref(node))) {
             if let Some(path) = item.as_text() {
-                let file = PathBuf::from(paths::absolute(path.expose(), project_dir, None));
+                let file = path.map(|path| paths::absolute(path, project_dir, None));
                 self.env_file(&file, item.span);
             }
         }
@@ -115,25 +115,25 @@ impl Loader<'_> {
         }
     }
 
-    fn env_files_of(&mut self, name: &str, service: &mut Service, node: Option<&Node>) {
+    fn env_files_of(&mut self, name: &Key, service: &mut Service, node: Option<&Node>) {
         let path = doc::Path::of("services").key(name).key("env_file");
         let listed = node.and_then(|node| node.get("env_file"));
-        let mut resolved: BTreeMap<String, Option<Text>> = BTreeMap::new();
+        let mut resolved: BTreeMap<Key, Option<Text>> = BTreeMap::new();
         for (nth, file) in std::mem::take(&mut service.env_files).into_iter().enumerate() {
             let item = listed.and_then(|list| list.as_seq()?.get(nth)).or(listed);
             let at = item.map_or_else(Span::default, |node| node.span);
-            let wrong = |message| Problem::error("env-file", at, &path, message);
+            let wrong = |message: Message| Problem::error("env-file", at, &path, message);
             let place = PathBuf::from(file.path.expose());
             if self.read.kind(&place) == FileKind::Missing {
                 if file.required {
-                    let message = format!("env file {} not found", file.path.shown());
+                    let message = message!("env file {} not found", file.path);
                     self.problems.push(wrong(message).hint("create it, or write `required: false`"));
                 }
                 continue;
             }
             let raw = file.format == "raw";
             if !raw && !file.format.is_empty() {
-                let message = format!("unsupported env_file format '{}'", file.format.shown());
+                let message = message!("unsupported env_file format '{}'", file.format);
                 self.problems.push(wrong(message).hint("leave `format` out, or write `format: raw`"));
                 continue;
             }
@@ -141,9 +141,10 @@ impl Loader<'_> {
             let own = |name: &str| service.environment.get(name).cloned().flatten();
             let lookup = |name: &str| environment.get(name).cloned().or_else(|| own(name));
             let earlier = |name: &str| resolved.get(name).cloned().flatten();
-            let pairs = self.dotenv_with(&Named { file: &place, at, raw }, &lookup, &earlier);
+            let pairs = self.dotenv_with(&Named { file: &file.path, at, raw }, &lookup, &earlier);
             self.environment = environment;
-            resolved.extend(pairs.unwrap_or_default().into_iter().map(|(key, value)| (key, Some(value))));
+            resolved
+                .extend(pairs.unwrap_or_default().into_iter().map(|(key, value)| (key.into(), Some(value))));
         }
         resolved.append(&mut service.environment);
         service.environment = resolved;
@@ -152,12 +153,12 @@ impl Loader<'_> {
     /// Labels of files, later files first; what the service itself says wins.
     fn label_files_of(&mut self, service: &mut Service, node: Option<&Node>) {
         let at = node.and_then(|node| node.get("label_file")).map_or_else(Span::default, |node| node.span);
-        let mut labels: BTreeMap<String, Text> = BTreeMap::new();
+        let mut labels: BTreeMap<Key, Text> = BTreeMap::new();
         for file in std::mem::take(&mut service.label_files) {
             let lookup = |name: &str| labels.get(name).cloned();
-            let named = Named { file: Path::new(file.expose()), at, raw: false };
+            let named = Named { file: &file, at, raw: false };
             let found = self.dotenv_with(&named, &lookup, &|_: &str| None);
-            labels.extend(found.unwrap_or_default());
+            labels.extend(found.unwrap_or_default().into_iter().map(|(key, value)| (key.into(), value)));
         }
         labels.append(&mut service.labels);
         service.labels = labels;
@@ -165,7 +166,7 @@ impl Loader<'_> {
 
     /// Resolves secrets and configs that come from a variable.
     pub(super) fn object_contents(&self, project: &mut Project) {
-        let resolve = |objects: &mut BTreeMap<String, FileObject>| {
+        let resolve = |objects: &mut BTreeMap<Key, FileObject>| {
             for object in objects
                 .values_mut()
                 .filter(|object| !object.environment.is_empty() && object.content.is_none())

@@ -6,11 +6,11 @@ use std::{
 };
 
 use crate::{
-    FileKind, Problem,
+    FileKind, Problem, Text,
     doc::{self, Node, Span, Value},
     interpolate,
     load::{FILE_NAMES, Loader, OVERRIDE_NAMES, is_standard_input},
-    name, paths, yaml,
+    message, name, paths, yaml,
 };
 
 impl Loader<'_> {
@@ -35,22 +35,26 @@ impl Loader<'_> {
         self.error(
             "no-file",
             Span::default(),
-            format!("no compose file in {} or above it, expected compose.yaml", folder.display()),
+            message!(
+                "no compose file in {} or above it, expected compose.yaml",
+                Text::plain(folder.display().to_string())
+            ),
         );
         None
     }
 
     /// The text of a file, remembered for messages.
-    pub(crate) fn text(&self, path: &Path) -> io::Result<(String, doc::FileId, bool)> {
-        let content = self.read.read(path)?;
+    pub(crate) fn text(&self, path: &Text) -> io::Result<(String, doc::FileId, bool)> {
+        let place = Path::new(path.expose());
+        let content = self.read.read(place)?;
         let text = std::str::from_utf8(&content.bytes).map_err(|error| {
             let line = content.bytes[..error.valid_up_to()].iter().filter(|byte| **byte == b'\n').count() + 1;
             io::Error::new(io::ErrorKind::InvalidData, format!("not UTF-8 text in line {line}"))
         })?;
         let text = text.to_owned();
         let shown = (!content.secret).then(|| text.clone());
-        let file = self.sources.borrow_mut().add(path.to_owned(), shown);
-        self.inputs.borrow_mut().push(path.to_owned());
+        let file = self.sources.borrow_mut().add(path, shown);
+        self.inputs.borrow_mut().push(place.to_owned());
         Ok((text, file, content.secret))
     }
 
@@ -60,12 +64,12 @@ impl Loader<'_> {
     }
 
     /// The YAML documents of a file, which is named at `at`.
-    pub(crate) fn documents(&mut self, file: &Path, at: Span) -> Vec<Node> {
+    pub(crate) fn documents(&mut self, file: &Text, at: Span) -> Vec<Node> {
         let (text, id, secret) = match self.text(file) {
             Ok(read) => read,
             Err(error) => {
                 let at = if error.kind() == io::ErrorKind::InvalidData { self.start_of(file) } else { at };
-                self.error("unreadable", at, format!("cannot read {}: {error}", file.display()));
+                self.error("unreadable", at, message!("cannot read {}: {}", file, said(&error, file)));
                 return Vec::new();
             }
         };
@@ -79,7 +83,7 @@ impl Loader<'_> {
                 for document in &documents {
                     if !matches!(document.value, Value::Map(_)) {
                         let message =
-                            format!("top-level object must be a mapping, found {}", document.kind());
+                            message!("top-level object must be a mapping, found {}", document.kind());
                         self.problems.push(Problem::error(
                             "type",
                             document.span,
@@ -98,8 +102,8 @@ impl Loader<'_> {
     }
 
     /// The first place of a file whose text cannot be shown.
-    fn start_of(&self, file: &Path) -> Span {
-        let file = self.sources.borrow_mut().add(file.to_owned(), None);
+    fn start_of(&self, file: &Text) -> Span {
+        let file = self.sources.borrow_mut().add(file, None);
         Span { file, line: 1, column: 1, width: 1 }
     }
 
@@ -112,7 +116,7 @@ impl Loader<'_> {
         });
         if let Some(given) = given {
             if name::normalize(&given) != given {
-                self.error("project-name", Span::default(), format!("invalid project name '{given}': must consist only of lowercase alphanumeric characters, hyphens, and underscores as well as start with a letter or number"));
+                self.error("project-name", Span::default(), message!("invalid project name '{}': must consist only of lowercase alphanumeric characters, hyphens, and underscores as well as start with a letter or number", Text::plain(given)));
                 return None;
             }
             return Some(given);
@@ -137,4 +141,9 @@ impl Loader<'_> {
         }
         Some(name)
     }
+}
+
+/// What the operating system says about a file: it may name the file again.
+pub(super) fn said(error: &io::Error, file: &Text) -> Text {
+    Text::with_secrecy(error.to_string(), file.is_secret())
 }

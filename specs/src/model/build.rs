@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{Bytes, Extensions, FileReference, Ulimit};
-use crate::Text;
+use crate::{Text, doc::Key};
 
 /// `services.*.build`.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -17,11 +17,11 @@ pub struct Build {
     /// Entitlements.
     pub entitlements: Vec<Text>,
     /// Arguments; `None` is inherited from the environment.
-    pub args: BTreeMap<String, Option<Text>>,
+    pub args: BTreeMap<Key, Option<Text>>,
     /// SSH agents and keys.
     pub ssh: Vec<SshKey>,
     /// Labels of the image.
-    pub labels: BTreeMap<String, Text>,
+    pub labels: BTreeMap<Key, Text>,
     /// Where to look for cached layers.
     pub cache_from: Vec<Text>,
     /// Where to put them.
@@ -29,11 +29,11 @@ pub struct Build {
     /// Build without a cache.
     pub no_cache: bool,
     /// Named contexts.
-    pub additional_contexts: BTreeMap<String, Text>,
+    pub additional_contexts: BTreeMap<Key, Text>,
     /// Pull base images anew.
     pub pull: bool,
     /// `host:address` for the build.
-    pub extra_hosts: BTreeMap<String, Vec<Text>>,
+    pub extra_hosts: BTreeMap<Key, Vec<Text>>,
     /// Windows' isolation.
     pub isolation: Text,
     /// The build's network.
@@ -47,7 +47,7 @@ pub struct Build {
     /// Further names.
     pub tags: Vec<Text>,
     /// Limits of the build.
-    pub ulimits: BTreeMap<String, Ulimit>,
+    pub ulimits: BTreeMap<Key, Ulimit>,
     /// For which platforms.
     pub platforms: Vec<Text>,
     /// All capabilities.

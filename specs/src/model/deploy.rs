@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{Bytes, Duration, Extensions};
-use crate::Text;
+use crate::{Text, doc::Key};
 
 /// `services.*.deploy`.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -13,7 +13,7 @@ pub struct Deploy {
     /// How many containers.
     pub replicas: Option<i64>,
     /// Labels of the (Swarm) service, never of containers.
-    pub labels: BTreeMap<String, Text>,
+    pub labels: BTreeMap<Key, Text>,
     /// How an update goes.
     pub update_config: Option<UpdateConfig>,
     /// How going back goes.
@@ -89,7 +89,7 @@ pub struct DeviceRequest {
     /// Or which.
     pub device_ids: Vec<Text>,
     /// Options of the driver.
-    pub options: BTreeMap<String, Text>,
+    pub options: BTreeMap<Key, Text>,
 }
 
 /// `generic_resources[].discrete_resource_spec`.

@@ -14,7 +14,11 @@ mod service;
 
 use std::{collections::BTreeMap, path::PathBuf};
 
-use crate::{Text, doc::Node, settings::AgentSettings};
+use crate::{
+    Text,
+    doc::{Key, Node},
+    settings::AgentSettings,
+};
 
 pub use build::{Build, BuildSecret, SshKey};
 pub use deploy::{
@@ -29,7 +33,7 @@ pub use service::{
 };
 
 /// The `x-…` keys of a mapping, untouched.
-pub type Extensions = BTreeMap<String, Node>;
+pub type Extensions = BTreeMap<Key, Node>;
 
 /// A loaded project: <https://github.com/compose-spec/compose-spec/blob/main/spec.md>.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -43,19 +47,19 @@ pub struct Project {
     /// The `--env-file`s, where any were given.
     pub environment_files: Vec<PathBuf>,
     /// The enabled services.
-    pub services: BTreeMap<String, Service>,
+    pub services: BTreeMap<Key, Service>,
     /// The services whose profiles are not active: not made, and not orphans either.
-    pub disabled_services: BTreeMap<String, Service>,
+    pub disabled_services: BTreeMap<Key, Service>,
     /// The networks.
-    pub networks: BTreeMap<String, Network>,
+    pub networks: BTreeMap<Key, Network>,
     /// The volumes.
-    pub volumes: BTreeMap<String, Volume>,
+    pub volumes: BTreeMap<Key, Volume>,
     /// The secrets.
-    pub secrets: BTreeMap<String, FileObject>,
+    pub secrets: BTreeMap<Key, FileObject>,
     /// The configs.
-    pub configs: BTreeMap<String, FileObject>,
+    pub configs: BTreeMap<Key, FileObject>,
     /// The AI models.
-    pub models: BTreeMap<String, Model>,
+    pub models: BTreeMap<Key, Model>,
     /// Top-level `x-…`.
     pub extensions: Extensions,
     /// The agent's own settings, from `x-agent`.
@@ -70,11 +74,11 @@ pub struct Volume {
     /// The driver.
     pub driver: Text,
     /// Its options.
-    pub driver_opts: BTreeMap<String, Text>,
+    pub driver_opts: BTreeMap<Key, Text>,
     /// Made by somebody else.
     pub external: bool,
     /// The labels.
-    pub labels: BTreeMap<String, Text>,
+    pub labels: BTreeMap<Key, Text>,
     /// `x-…`.
     pub extensions: Extensions,
 }
@@ -93,11 +97,11 @@ pub struct FileObject {
     /// Made by somebody else.
     pub external: bool,
     /// The labels.
-    pub labels: BTreeMap<String, Text>,
+    pub labels: BTreeMap<Key, Text>,
     /// The driver (secrets).
     pub driver: Text,
     /// Its options.
-    pub driver_opts: BTreeMap<String, Text>,
+    pub driver_opts: BTreeMap<Key, Text>,
     /// The template driver.
     pub template_driver: Text,
     /// `x-…`.

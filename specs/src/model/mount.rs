@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{Bytes, Extensions, FileMode};
-use crate::Text;
+use crate::{Text, doc::Key};
 
 /// One entry of `services.*.volumes`, in its long form.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -81,7 +81,7 @@ pub struct BindOptions {
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct VolumeOptions {
     /// Labels of the volume that is made.
-    pub labels: BTreeMap<String, Text>,
+    pub labels: BTreeMap<Key, Text>,
     /// Do not copy the image's files into a new volume.
     pub nocopy: bool,
     /// A folder of the volume.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::Extensions;
-use crate::Text;
+use crate::{Text, doc::Key};
 
 /// A top-level network.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -13,7 +13,7 @@ pub struct Network {
     /// The driver.
     pub driver: Text,
     /// Its options.
-    pub driver_opts: BTreeMap<String, Text>,
+    pub driver_opts: BTreeMap<Key, Text>,
     /// Address management; printed as `{}` where empty.
     pub ipam: Ipam,
     /// Made by somebody else.
@@ -23,7 +23,7 @@ pub struct Network {
     /// Containers outside the project may join.
     pub attachable: bool,
     /// The labels.
-    pub labels: BTreeMap<String, Text>,
+    pub labels: BTreeMap<Key, Text>,
     /// IPv4 on or off.
     pub enable_ipv4: Option<bool>,
     /// IPv6 on or off.
@@ -40,7 +40,7 @@ pub struct Ipam {
     /// The pools.
     pub config: Vec<IpamPool>,
     /// The driver's options: in the schema, and dropped by Compose 2.40's model.
-    pub options: BTreeMap<String, Text>,
+    pub options: BTreeMap<Key, Text>,
     /// `x-…`.
     pub extensions: Extensions,
 }
@@ -55,7 +55,7 @@ pub struct IpamPool {
     /// The range for containers.
     pub ip_range: Text,
     /// Reserved addresses.
-    pub aux_addresses: BTreeMap<String, Text>,
+    pub aux_addresses: BTreeMap<Key, Text>,
     /// `x-…`.
     pub extensions: Extensions,
 }
@@ -66,7 +66,7 @@ pub struct ServiceNetwork {
     /// Further names of the container in this network.
     pub aliases: Vec<Text>,
     /// Options for the driver.
-    pub driver_opts: BTreeMap<String, Text>,
+    pub driver_opts: BTreeMap<Key, Text>,
     /// Which network gives the default route: highest wins.
     pub gw_priority: i64,
     /// The interface's name in the container.

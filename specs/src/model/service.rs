@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::{
     Build, Bytes, Deploy, DeviceRequest, Duration, Extensions, FileReference, Mount, ServiceNetwork,
 };
-use crate::Text;
+use crate::{Text, doc::Key};
 
 /// `services.*`. The fields stand in the order in which Compose prints and hashes them.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -15,7 +15,7 @@ pub struct Service {
     /// Active in which profiles.
     pub profiles: Vec<Text>,
     /// Annotations.
-    pub annotations: BTreeMap<String, Text>,
+    pub annotations: BTreeMap<Key, Text>,
     /// Whether `up` in the foreground shows its output.
     pub attach: Option<bool>,
     /// How to build the image.
@@ -59,7 +59,7 @@ pub struct Service {
     /// Windows.
     pub credential_spec: Option<CredentialSpec>,
     /// What comes before.
-    pub depends_on: BTreeMap<String, Dependency>,
+    pub depends_on: BTreeMap<Key, Dependency>,
     /// `deploy`.
     pub deploy: Option<Deploy>,
     /// Device control group rules.
@@ -79,7 +79,7 @@ pub struct Service {
     /// Provided by a plugin.
     pub provider: Option<Provider>,
     /// The environment; `None`: not resolved, takes the image's variable away.
-    pub environment: BTreeMap<String, Option<Text>>,
+    pub environment: BTreeMap<Key, Option<Text>>,
     /// Files with more of it; empty once they are resolved into [`Self::environment`].
     pub env_files: Vec<EnvFile>,
     /// Exposed ports.
@@ -87,7 +87,7 @@ pub struct Service {
     /// Links to containers elsewhere.
     pub external_links: Vec<Text>,
     /// Hosts and their addresses.
-    pub extra_hosts: BTreeMap<String, Vec<Text>>,
+    pub extra_hosts: BTreeMap<Key, Vec<Text>>,
     /// Further groups.
     pub group_add: Vec<Text>,
     /// Graphics processors.
@@ -105,7 +105,7 @@ pub struct Service {
     /// Windows.
     pub isolation: Text,
     /// The labels.
-    pub labels: BTreeMap<String, Text>,
+    pub labels: BTreeMap<Key, Text>,
     /// Files with more of them; empty once resolved.
     pub label_files: Vec<Text>,
     /// Links.
@@ -123,11 +123,11 @@ pub struct Service {
     /// The MAC address.
     pub mac_address: Text,
     /// AI models.
-    pub models: BTreeMap<String, Option<ModelUse>>,
+    pub models: BTreeMap<Key, Option<ModelUse>>,
     /// The network mode.
     pub network_mode: Text,
     /// The networks; `None` as a value: nothing said about it.
-    pub networks: BTreeMap<String, Option<ServiceNetwork>>,
+    pub networks: BTreeMap<Key, Option<ServiceNetwork>>,
     /// Do not kill for memory.
     pub oom_kill_disable: bool,
     /// -1000 to 1000.
@@ -165,15 +165,15 @@ pub struct Service {
     /// The signal that asks it to end.
     pub stop_signal: Text,
     /// Storage options.
-    pub storage_opt: BTreeMap<String, Text>,
+    pub storage_opt: BTreeMap<Key, Text>,
     /// Kernel parameters.
-    pub sysctls: BTreeMap<String, Text>,
+    pub sysctls: BTreeMap<Key, Text>,
     /// Memory file systems.
     pub tmpfs: Vec<Text>,
     /// A terminal.
     pub tty: bool,
     /// Limits.
-    pub ulimits: BTreeMap<String, Ulimit>,
+    pub ulimits: BTreeMap<Key, Ulimit>,
     /// Give it the Engine's socket.
     pub use_api_socket: bool,
     /// The user.
@@ -259,7 +259,7 @@ pub struct Logging {
     /// The driver.
     pub driver: Text,
     /// Its options.
-    pub options: BTreeMap<String, Text>,
+    pub options: BTreeMap<Key, Text>,
     /// `x-…`.
     pub extensions: Extensions,
 }
@@ -334,7 +334,7 @@ pub struct Hook {
     /// Where.
     pub working_dir: Text,
     /// With which further variables.
-    pub environment: BTreeMap<String, Option<Text>>,
+    pub environment: BTreeMap<Key, Option<Text>>,
     /// `x-…`.
     pub extensions: Extensions,
 }
@@ -399,7 +399,7 @@ pub struct Provider {
     /// Which plugin.
     pub kind: Text,
     /// Its options, each a list.
-    pub options: BTreeMap<String, Vec<Text>>,
+    pub options: BTreeMap<Key, Vec<Text>>,
     /// `x-…`.
     pub extensions: Extensions,
 }

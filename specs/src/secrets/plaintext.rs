@@ -59,6 +59,6 @@ impl Plaintext {
     /// When the file has no such key, the key is empty or null, or holds further keys.
     pub fn get(&self, path: &str) -> Result<Text, SecretError> {
         let tree = self.tree.as_ref().ok_or(SecretError::NotStructured { kind: self.kind })?;
-        tree.get(path).map(Text::Secret)
+        tree.get(path).map(Text::from)
     }
 }

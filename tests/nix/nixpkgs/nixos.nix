@@ -155,6 +155,13 @@ in
         }
       );
     };
+    systemd.package = mkOption {
+      type = types.package;
+      default = pkgs.writeTextFile {
+        name = "systemd";
+        text = "";
+      };
+    };
     systemd.sockets = mkOption {
       default = { };
       type = types.attrsOf (

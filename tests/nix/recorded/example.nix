@@ -6,6 +6,10 @@
     enable = true;
     keys.age = [ "/var/lib/sops-nix/key.txt" ];
     readGroup = "users";
+    metrics = {
+      listen = "127.0.0.1:9323";
+      textFile = "/var/lib/node-exporter/compose-agent.prom";
+    };
     allowEmpty = true;
     waitOnSwitch.enable = true;
     defaults.drift = "report";

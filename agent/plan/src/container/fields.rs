@@ -11,7 +11,7 @@ mod resources;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use specs::Text;
+use specs::{Text, doc::Key};
 
 use super::ContainerSpec;
 
@@ -152,13 +152,7 @@ impl Found {
         }
     }
 
-    fn map(
-        &mut self,
-        field: &str,
-        want: &BTreeMap<String, Text>,
-        have: &BTreeMap<String, Text>,
-        extra: Extra,
-    ) {
+    fn map(&mut self, field: &str, want: &BTreeMap<Key, Text>, have: &BTreeMap<Key, Text>, extra: Extra) {
         for (key, value) in want {
             let theirs = have.get(key);
             if theirs != Some(value) {

@@ -28,10 +28,10 @@ pub fn fold(spec: &ContainerSpec, image: Option<&ImageFacts>, engine: &EngineFac
 fn fold_image(spec: &mut ContainerSpec, image: &ImageFacts) {
     fold_command(spec, image);
     for (key, value) in &image.environment {
-        spec.environment.entry(key.clone()).or_insert_with(|| Some(Text::plain(value)));
+        spec.environment.entry(key.into()).or_insert_with(|| Some(Text::plain(value)));
     }
     for (key, value) in &image.labels {
-        spec.labels.entry(key.clone()).or_insert_with(|| Text::plain(value));
+        spec.labels.entry(key.into()).or_insert_with(|| Text::plain(value));
     }
     spec.exposed_ports.extend(image.exposed_ports.iter().cloned());
     or_default(&mut spec.user, &image.user);

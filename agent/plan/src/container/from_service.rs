@@ -9,6 +9,7 @@ use std::{
 
 use specs::{
     Text,
+    doc::Key,
     model::{self, Project, Service},
 };
 
@@ -176,8 +177,9 @@ fn host(spec: &mut ContainerSpec, s: &Service) {
     spec.dns_search.clone_from(&s.dns_search);
     spec.dns_opt.clone_from(&s.dns_opt);
     let hosts = s.extra_hosts.iter();
-    spec.extra_hosts =
-        hosts.flat_map(|(host, ips)| ips.iter().map(move |ip| ip.map(|ip| format!("{host}:{ip}")))).collect();
+    spec.extra_hosts = hosts
+        .flat_map(|(host, ips)| ips.iter().map(move |ip| ip.map(|ip| format!("{}:{ip}", host.expose()))))
+        .collect();
     spec.logging = s
         .logging
         .as_ref()
@@ -187,7 +189,8 @@ fn host(spec: &mut ContainerSpec, s: &Service) {
         0 => super::Ulimit { soft: limit.soft, hard: limit.hard },
         both => super::Ulimit { soft: both, hard: both },
     };
-    spec.ulimits = s.ulimits.iter().map(|(name, declared)| (name.clone(), limit(declared))).collect();
+    spec.ulimits =
+        s.ulimits.iter().map(|(name, declared)| (name.expose().to_owned(), limit(declared))).collect();
     devices(spec, s);
     spec.volumes_from = s
         .volumes_from
@@ -307,7 +310,7 @@ fn on_the_host(declared: &Text, owner: FileOwner, inputs: &Inputs) -> Text {
 fn file_of(
     project: &Project,
     reference: &model::FileReference,
-    (list, objects): (&str, &BTreeMap<String, model::FileObject>),
+    (list, objects): (&str, &BTreeMap<Key, model::FileObject>),
     inputs: &Inputs,
 ) -> Option<Text> {
     let name = reference.source.expose();

@@ -165,14 +165,14 @@ impl<'a> Draft<'a> {
     /// The whole stack has to wait.
     pub(super) fn wait_for_all(&mut self, on: WaitKind, what: &str) {
         self.blocked = true;
-        self.say_for_all(on, what, None);
+        self.say_for_all(DriftKind::Missing, on, what, None);
     }
 
     /// Says something about the stack as a whole.
-    pub(super) fn say_for_all(&mut self, on: WaitKind, what: &str, until: Option<Time>) {
+    pub(super) fn say_for_all(&mut self, kind: DriftKind, on: WaitKind, what: &str, until: Option<Time>) {
         let drift = Drift {
             subject: Subject::Stack,
-            kind: DriftKind::Missing,
+            kind,
             field: on.as_str().to_owned(),
             want: what.to_owned(),
             have: String::new(),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use specs::{Text, model::Hook as DeclaredHook};
+use specs::{Text, doc::Key, model::Hook as DeclaredHook};
 
 use super::{
     draft::Draft,
@@ -134,9 +134,9 @@ fn hooks(
 ) -> Vec<StepId> {
     let mut after = after.to_vec();
     for hook in declared {
-        let variable = |(name, value): (&String, &Option<Text>)| match value {
-            Some(value) => value.map(|value| format!("{name}={value}")),
-            None => Text::plain(name),
+        let variable = |(name, value): (&Key, &Option<Text>)| match value {
+            Some(value) => value.map(|value| format!("{}={value}", name.expose())),
+            None => name.text(),
         };
         let given = |text: &Text| (!text.is_empty()).then(|| text.clone());
         let hook = Hook {

@@ -15,10 +15,15 @@ use crate::{
     container::{Namespace, fields::Repair},
     desire::container_name,
     desired::DesiredService,
-    drift::DriftKind,
+    drift::{DriftKind, Subject},
+    ids::Time,
     observed::{Health, ObservedContainer, RunState},
+    sources,
     step::{Act, Remember, StepId, Verdict, WaitKind},
 };
+
+/// A container that ended over and over counts as settled once it has been up for so long, in milliseconds.
+const STAYED_UP_MS: i64 = 10_000;
 
 /// Puts right in place what can be, of a container that is kept.
 pub(super) fn repair(
@@ -183,7 +188,11 @@ pub(super) fn run(draft: &mut Draft<'_>, service: &DesiredService, container: &O
             draft.find(drift, Verdict::Leave(why.into()));
         }
         RunState::Created | RunState::Exited | RunState::Dead => stopped(draft, service, container),
-        RunState::Restarting | RunState::Removing | RunState::Unknown => {
+        RunState::Restarting => {
+            let retry = draft.now.plus_ms(STAYED_UP_MS);
+            restarting(draft, service, container, retry);
+        }
+        RunState::Removing | RunState::Unknown => {
             let mut drift = draft.drift(service, Some(container), DriftKind::Restarting, "");
             drift.want = "running".into();
             state.status.as_str().clone_into(&mut drift.have);
@@ -192,6 +201,25 @@ pub(super) fn run(draft: &mut Draft<'_>, service: &DesiredService, container: &O
             draft.wait(drift, WaitKind::Health, what, retry);
         }
     }
+}
+
+/// The Engine starts it over and over. Between two tries it runs for a moment, which ends nothing.
+fn restarting(draft: &mut Draft<'_>, service: &DesiredService, container: &ObservedContainer, retry: Time) {
+    let mut drift = draft.drift(service, Some(container), DriftKind::Restarting, "");
+    drift.want = "running".into();
+    drift.have = format!("restarting ({})", container.state.exit_code);
+    let what = format!("{} to stay up; the Engine restarts it", container.name);
+    draft.wait(drift, WaitKind::Health, what, Some(retry));
+}
+
+/// Until when a container that was found restarting has to stay up before that counts as over.
+fn on_probation(draft: &Draft<'_>, container: &ObservedContainer) -> Option<Time> {
+    let until = container.state.started_at?.plus_ms(STAYED_UP_MS);
+    let found = draft.memory.open.iter().any(|open| {
+        open.drift.kind == DriftKind::Restarting
+            && matches!(&open.drift.subject, Subject::Service { id: Some(id), .. } if *id == container.id)
+    });
+    (found && until > draft.now).then_some(until)
 }
 
 fn stopped(draft: &mut Draft<'_>, service: &DesiredService, container: &ObservedContainer) {
@@ -237,6 +265,13 @@ fn running(draft: &mut Draft<'_>, service: &DesiredService, container: &Observed
         }
         return;
     }
+    if rebind(draft, service, container) {
+        return;
+    }
+    if let Some(until) = on_probation(draft, container) {
+        restarting(draft, service, container, until);
+        return;
+    }
     match container.state.health {
         Some(Health::Starting) => {
             let drift = draft.drift(service, Some(container), DriftKind::Unhealthy, "healthcheck");
@@ -250,6 +285,34 @@ fn running(draft: &mut Draft<'_>, service: &DesiredService, container: &Observed
         }
         _ => {}
     }
+}
+
+/// What it has bound was replaced under it: a start binds what is there now. Where nothing is mounted now it must not.
+fn rebind(draft: &mut Draft<'_>, service: &DesiredService, container: &ObservedContainer) -> bool {
+    let known = draft.memory.bound.get(container.id.as_str());
+    let mut restart = None;
+    let stale = sources::stale(&service.spec, container, known, &draft.desired.inputs.sources);
+    for stale in &stale {
+        let mut drift =
+            draft.drift(service, Some(container), stale.kind, &format!("volumes.{}", stale.target));
+        drift.want = format!("what is at {} now", stale.source.display());
+        drift.have.clone_from(&stale.have);
+        if let Some(mount_point) = &stale.unmounted {
+            let what = format!("{} to be mounted again", mount_point.display());
+            draft.wait(drift, WaitKind::Mount, what, None);
+            continue;
+        }
+        match gate(draft, service) {
+            Gate::Shut(what) => draft.wait(drift, WaitKind::Dependency, what, None),
+            Gate::Open(after) => {
+                let cause = format!("{} shows {}", stale.target, stale.have);
+                let act = Act::RestartContainer { container: target(container), timeout: None };
+                let step = *restart.get_or_insert_with(|| draft.step(act, cause, &after));
+                draft.find(drift, Verdict::Act(vec![step]));
+            }
+        }
+    }
+    !stale.is_empty()
 }
 
 /// An operator has asked for its restart, and it has not started since. In the order of the dependencies.

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, collections::BTreeSet};
 
-use specs::Text;
+use specs::{Text, doc::Key};
 
 use super::{Extra, Found, Repair, shown_list};
 use crate::container::{ContainerSpec, Healthcheck, Logging, Namespace, VolumesFrom, fold};
@@ -101,11 +101,7 @@ fn exposed(found: &mut Found, want: &ContainerSpec, have: &ContainerSpec) {
 }
 
 /// What the container has and the declaration does not name may have been a secret once: its value is not shown.
-fn environment(
-    found: &mut Found,
-    want: &BTreeMap<String, Option<Text>>,
-    have: &BTreeMap<String, Option<Text>>,
-) {
+fn environment(found: &mut Found, want: &BTreeMap<Key, Option<Text>>, have: &BTreeMap<Key, Option<Text>>) {
     for (key, value) in want {
         let theirs = have.get(key).cloned().flatten();
         if theirs != *value {

@@ -1,0 +1,153 @@
+//! An Engine, a daemon and one stack a scene: how are they asked?
+
+use std::{
+    cell::RefCell,
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    thread::sleep,
+    time::{Duration, Instant},
+};
+
+use serde_json::Value;
+use tests::{Daemon, Engine, PATIENCE, Profile, Programs, secret::Key};
+
+use super::scenes::Scene;
+
+/// Everything that scenes happen in.
+pub(crate) struct Lab {
+    pub(crate) engine: Engine,
+    pub(crate) profile: Profile,
+    pub(crate) programs: Programs,
+    pub(crate) key: Key,
+    mounted: RefCell<Vec<PathBuf>>,
+    _daemon: Daemon,
+}
+
+impl Drop for Lab {
+    fn drop(&mut self) {
+        for at in self.mounted.borrow().iter() {
+            // What stays mounted would keep the folder from going.
+            let _ = Command::new("umount").arg("--lazy").arg(at).status();
+        }
+    }
+}
+
+impl Lab {
+    /// Declares the scenes' stacks and starts the daemon.
+    pub(crate) fn new(scenes: &[Scene]) -> Self {
+        let engine = Engine::start(&["moved:1"]);
+        let profile = Profile::new(engine.folder());
+        let key = Key::default();
+        let keys = key.save(engine.folder()).display().to_string();
+        let settings = ["--age-key", &keys, "--resync", "3s"];
+        let programs = Programs::new(&engine, &profile).with(&settings).with_memory(&engine);
+        let empty = scenes.is_empty();
+        for scene in scenes {
+            let data = engine.folder().join("bound").join(scene.stack);
+            fs::create_dir_all(data.join("nas/films")).unwrap();
+            fs::write(data.join("file"), "as it was\n").unwrap();
+            profile.write("one", scene.stack, "token.age", &key.encrypt("first"));
+            profile.write("one", scene.stack, "side.conf", "as it was\n");
+            let spec = scene.spec.replace("DATA", &data.display().to_string());
+            profile.write("one", scene.stack, "compose.yaml", &spec);
+        }
+        profile.write("one", "", "agent.yaml", "{}");
+        profile.switch("one");
+        let daemon = programs.daemon(&engine.folder().join("daemon.log"));
+        let lab = Self { engine, profile, programs, key, mounted: RefCell::default(), _daemon: daemon };
+        lab.wait("answering", |lab| empty || lab.programs.status()["phase"].is_string());
+        lab
+    }
+
+    /// A file below the scene's bound folder.
+    pub(crate) fn data(&self, stack: &str, file: &str) -> PathBuf {
+        self.engine.folder().join("bound").join(stack).join(file)
+    }
+
+    /// Mounts a file system with a folder `films` on it, in the host's view and, where mounts come through, the Engine's.
+    pub(crate) fn mount(&self, at: &Path) {
+        self.mounted.borrow_mut().push(at.to_owned());
+        let ended = Command::new("mount").args(["-t", "tmpfs", "tmpfs"]).arg(at).status();
+        assert!(ended.expect("mount").success());
+        fs::create_dir(at.join("films")).unwrap();
+    }
+
+    pub(crate) fn docker(&self, arguments: &[&str]) {
+        self.engine.docker_prints(arguments);
+    }
+
+    pub(crate) fn running(&self, container: &str) -> bool {
+        !self.engine.docker_prints(&["ps", "-q", "--filter", &format!("name=^{container}$")]).is_empty()
+    }
+
+    /// Whether the verb ended well.
+    pub(crate) fn agentctl(&self, arguments: &[&str]) -> bool {
+        self.programs.agentctl(arguments).status.success()
+    }
+
+    /// What the verb prints.
+    pub(crate) fn prints(&self, arguments: &[&str]) -> String {
+        String::from_utf8_lossy(&self.programs.agentctl(arguments).stdout).into_owned()
+    }
+
+    pub(crate) fn wait(&self, what: &str, holds: impl Fn(&Self) -> bool) {
+        let began = Instant::now();
+        while !holds(self) {
+            assert!(began.elapsed() < PATIENCE, "not {what}:\n{}", self.overview());
+            sleep(Duration::from_millis(100));
+        }
+    }
+
+    /// Every stack with what is open, a line each.
+    fn overview(&self) -> String {
+        let status = self.programs.status();
+        let stacks = status["stacks"].as_array().into_iter().flatten();
+        stacks
+            .map(|stack| {
+                let open = stack["drift"].as_array().into_iter().flatten();
+                let open = open.map(|open| {
+                    format!("\n  {} {} {} {}", open["kind"], open["field"], open["have"], open["verdict"])
+                });
+                format!(
+                    "{} {} {}{}\n",
+                    stack["name"],
+                    stack["phase"],
+                    stack["reason"],
+                    open.collect::<String>()
+                )
+            })
+            .collect()
+    }
+
+    fn stack(&self, name: &str) -> Value {
+        let mut status = self.programs.status();
+        let stacks = status["stacks"].as_array_mut().map(std::mem::take).unwrap_or_default();
+        stacks.into_iter().find(|stack| stack["name"] == name).unwrap_or(Value::Null)
+    }
+
+    pub(crate) fn phase(&self, stack: &str) -> String {
+        self.stack(stack)["phase"].as_str().unwrap_or_default().to_owned()
+    }
+
+    /// The scene's difference, while it is open.
+    pub(crate) fn open(&self, scene: &Scene) -> Option<Value> {
+        let mut stack = self.stack(scene.stack);
+        let open = stack["drift"].as_array_mut().map(std::mem::take).unwrap_or_default();
+        open.into_iter().find(|open| scene.is_about(open))
+    }
+
+    /// Everything that has happened to a stack.
+    pub(crate) fn history(&self, stack: &str) -> Vec<Value> {
+        serde_json::from_str(&self.prints(&["history", stack, "-n", "10000", "--json"])).unwrap_or_default()
+    }
+
+    /// The status of now is what its schema says.
+    pub(crate) fn check_schema(&self) {
+        let text = include_str!("../../../agent/schema/status.schema.json");
+        let schema = jsonschema::validator_for(&serde_json::from_str(text).unwrap()).unwrap();
+        let status = self.programs.status();
+        let errors: Vec<String> = schema.iter_errors(&status).map(|error| error.to_string()).collect();
+        assert_eq!(errors, Vec::<String>::new());
+    }
+}
