@@ -19,7 +19,7 @@ use specs::{
 };
 use systemd::runtime_dir::Replace;
 
-use crate::decrypt::Decrypting;
+use crate::{decrypt::Decrypting, seccomp};
 
 /// Where the store is.
 const STORE: &str = "/nix/store";
@@ -89,6 +89,7 @@ impl Look<'_, '_> {
                 _ => {}
             }
         }
+        inputs.seccomp_profiles = seccomp::profiles_of(project, self.reader, &mut troubles);
         if troubles.is_empty() { Ok(inputs) } else { Err(troubles) }
     }
 

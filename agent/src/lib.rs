@@ -39,6 +39,7 @@ pub mod rooted;
 pub mod rounds;
 pub mod scheduler;
 pub mod sealed;
+pub mod seccomp;
 pub mod socket;
 pub mod sops_program;
 pub mod sources;

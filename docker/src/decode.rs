@@ -248,7 +248,7 @@ fn network(spec: &mut ContainerSpec, inspect: &Value) {
         })
         .collect();
     let mode = string(&host["NetworkMode"]);
-    let user_defined = |name: &str| !matches!(name, "bridge" | "host" | "none" | "default");
+    let user_defined = |name: &str| !matches!(name, "bridge" | "host" | "none" | "default" | "disabled");
     spec.networks = entries(&inspect["NetworkSettings"]["Networks"])
         .filter(|(name, _)| user_defined(name))
         .map(|(name, network)| (name.clone(), endpoint(network)))

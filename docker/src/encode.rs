@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use plan::{
     container::{
         BlkioKind, ContainerSpec, Endpoint, Healthcheck, Mount, MountForm, MountKind, Namespace, Resources,
-        RestartPolicy, VolumesFrom,
+        RestartPolicy, VolumesFrom, fold::hardware_address,
     },
     resource::{NetworkSpec, VolumeSpec},
     step::NewContainer,
@@ -51,8 +51,10 @@ pub fn container(new: &NewContainer, api: Api) -> (Value, Vec<(String, Endpoint)
         put(&mut body, key, value.as_ref().map(|text| json!(text.expose())));
     }
     if api < (1, 44) {
-        put(&mut body, "MacAddress", spec.mac_address.as_ref().map(|mac| json!(mac.expose())));
+        put(&mut body, "MacAddress", hardware_address(spec).map(|mac| json!(mac.expose())));
     }
+    let disabled = matches!(&spec.network_mode, Some(Namespace::Mode(mode)) if *mode == "disabled");
+    put(&mut body, "NetworkDisabled", disabled.then_some(Value::Bool(true)));
     put(&mut body, "StopTimeout", spec.stop_timeout.map(|seconds| json!(seconds)));
     put(&mut body, "Healthcheck", spec.healthcheck.as_ref().map(|check| healthcheck(check, api)));
     (body, later)
@@ -136,7 +138,9 @@ pub fn endpoint(endpoint: &Endpoint, api: Api) -> Value {
         }
         body["IPAMConfig"] = ipam;
     }
-    put(&mut body, "MacAddress", endpoint.mac_address.as_ref().map(|mac| json!(mac.expose())));
+    if api >= (1, 44) {
+        put(&mut body, "MacAddress", endpoint.mac_address.as_ref().map(|mac| json!(mac.expose())));
+    }
     if !endpoint.driver_opts.is_empty() {
         body["DriverOpts"] = Value::Object(texts_by_name(&endpoint.driver_opts));
     }
@@ -379,7 +383,11 @@ fn mount_entry(target: &str, mount: &Mount) -> Value {
             body["BindOptions"] = options;
         }
         MountKind::Volume => {
-            let mut options = json!({ "NoCopy": mount.no_copy, "Labels": texts_by_name(&mount.labels) });
+            let mut options = json!({});
+            put(&mut options, "NoCopy", mount.no_copy.then_some(Value::Bool(true)));
+            // An empty map is one to the Engine, too: it adds a label of its own to it.
+            let labels = (!mount.labels.is_empty()).then(|| Value::Object(texts_by_name(&mount.labels)));
+            put(&mut options, "Labels", labels);
             put(&mut options, "Subpath", mount.subpath.as_ref().map(|path| json!(path.expose())));
             body["VolumeOptions"] = options;
         }

@@ -17,6 +17,7 @@ use specs::{
     canonical::{self, Secrets},
     disk::Disk,
     hash, load,
+    model::Service,
 };
 
 const RECORDED_AT: &str = "/tmp/compose-cases";
@@ -160,8 +161,12 @@ fn the_canonical_yaml_is_docker_composes() {
 #[test]
 fn the_hashes_are_docker_composes() {
     compare("expected.hash", |loaded| {
-        let line = |(name, service)| format!("{name} {}\n", hash::service(service, &BTreeMap::new()));
-        loaded.project.services.iter().map(line).collect()
+        let line = |name: &str, service: &Service| {
+            // `docker compose up` hashes the paths of label files as well, and `config --hash` does not.
+            let printed = Service { label_files: Vec::new(), ..service.clone() };
+            format!("{name} {}\n", hash::service(&printed, &BTreeMap::new()))
+        };
+        loaded.project.services.iter().map(|(name, service)| line(name, service)).collect()
     });
 }
 

@@ -143,6 +143,23 @@ impl Engine {
         self.docker_prints(&["ps", "-aq", "--no-trunc", "--filter", &format!("name=^{name}$")])
     }
 
+    /// Takes all containers, networks and volumes away.
+    ///
+    /// # Panics
+    /// The Engine does not.
+    pub fn clear(&self) {
+        for (list, remove) in [
+            (&["ps", "-aq"][..], &["rm", "-f"][..]),
+            (&["network", "ls", "-q", "--filter", "type=custom"], &["network", "rm"]),
+            (&["volume", "ls", "-q"], &["volume", "rm"]),
+        ] {
+            let all = self.docker_prints(list);
+            if !all.is_empty() {
+                self.docker_prints(&remove.iter().copied().chain(all.lines()).collect::<Vec<_>>());
+            }
+        }
+    }
+
     /// Gives `image` a stand-in with a health check of its own.
     ///
     /// # Panics

@@ -6,13 +6,16 @@
 //!
 //! **Promises:** the host's containers are never touched; nothing stays behind.
 
+pub mod compose;
 pub mod corpus;
 mod engine;
 pub mod image;
+pub mod inspected;
 mod profile;
 mod programs;
 pub mod proxy;
 pub mod secret;
+pub mod takeover;
 
 use std::time::Duration;
 

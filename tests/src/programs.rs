@@ -127,6 +127,15 @@ impl Programs {
         (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
     }
 
+    /// Passes until this time is up, where something never succeeds: what was said.
+    ///
+    /// # Panics
+    /// It cannot be started.
+    pub fn once_within(&self, timeout: &str) -> String {
+        let output = self.agent().args(["--once", "--timeout", timeout]).output().expect("it runs");
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    }
+
     /// The command for one pass.
     #[must_use]
     pub fn once_command(&self) -> Command {

@@ -12,7 +12,16 @@ use std::{
 #[derive(Debug)]
 pub struct Proxy {
     path: PathBuf,
-    requests: Arc<Mutex<Vec<String>>>,
+    requests: Arc<Mutex<Vec<Request>>>,
+}
+
+/// One request, as it was made.
+#[derive(Debug, Clone, Default)]
+pub struct Request {
+    /// `POST /v1.41/containers/create?name=web`.
+    pub line: String,
+    /// What was sent with it.
+    pub body: Vec<u8>,
 }
 
 impl Proxy {
@@ -40,6 +49,11 @@ impl Proxy {
 
     /// The requests since the last call, as `POST /v1.41/containers/create`.
     pub fn take(&self) -> Vec<String> {
+        self.take_all().into_iter().map(|request| request.line).collect()
+    }
+
+    /// The requests since the last call, with what was sent.
+    pub fn take_all(&self) -> Vec<Request> {
         std::mem::take(&mut *self.requests.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
@@ -49,7 +63,7 @@ pub fn changes(requests: &[String]) -> Vec<&String> {
     requests.iter().filter(|request| !request.starts_with("GET ") && !request.starts_with("HEAD ")).collect()
 }
 
-fn pass_on(client: UnixStream, engine: &Path, seen: &Mutex<Vec<String>>) {
+fn pass_on(client: UnixStream, engine: &Path, seen: &Mutex<Vec<Request>>) {
     let Ok(server) = UnixStream::connect(engine) else { return };
     let answers = client.try_clone().and_then(|client| Ok((server.try_clone()?, client)));
     if let Ok((mut from, mut to)) = answers {
@@ -66,7 +80,7 @@ fn pass_on(client: UnixStream, engine: &Path, seen: &Mutex<Vec<String>>) {
 fn requests(
     mut client: BufReader<UnixStream>,
     mut server: &UnixStream,
-    seen: &Mutex<Vec<String>>,
+    seen: &Mutex<Vec<Request>>,
 ) -> io::Result<()> {
     loop {
         let (mut head, mut length, mut chunked) = (Vec::new(), 0_u64, false);
@@ -86,9 +100,11 @@ fn requests(
         }
         let first = String::from_utf8_lossy(&head).lines().next().unwrap_or_default().to_owned();
         let request = first.rsplit_once(' ').map_or(first.clone(), |(request, _)| request.to_owned());
-        seen.lock().unwrap_or_else(PoisonError::into_inner).push(request);
+        let mut body = Vec::new();
+        client.by_ref().take(length).read_to_end(&mut body)?;
         server.write_all(&head)?;
-        io::copy(&mut client.by_ref().take(length), &mut server)?;
+        server.write_all(&body)?;
+        seen.lock().unwrap_or_else(PoisonError::into_inner).push(Request { line: request, body });
         while chunked {
             let mut line = Vec::new();
             client.read_until(b'\n', &mut line)?;

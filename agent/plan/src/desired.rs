@@ -7,6 +7,7 @@ use std::{
 };
 
 use specs::{
+    Text,
     model::{FileReference, Project, Service},
     secrets::DigestKey,
 };
@@ -135,6 +136,8 @@ pub struct Inputs {
     pub resolved: BTreeMap<PathBuf, PathBuf>,
     /// What stands at the sources of binds whose content nothing else accounts for; one that does not answer is left out.
     pub sources: BTreeMap<PathBuf, SourceFact>,
+    /// Seccomp profiles as one line of JSON, by the path as written in `security_opt`.
+    pub seccomp_profiles: BTreeMap<String, Text>,
     /// Bind sources that are not there.
     pub missing_paths: BTreeSet<PathBuf>,
     /// The image archives of `x-agent.images`, by the path as declared.

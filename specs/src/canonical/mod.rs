@@ -43,13 +43,13 @@ pub fn secret_values(project: &Project) -> Vec<Text> {
 
 /// One service as Compose's hash sees it: compact, `$` as it is.
 pub(crate) fn service_tree(service: &crate::model::Service) -> Json {
-    service::service(service)
+    service::service(service, &service.label_files)
 }
 
 fn tree(project: &Project, form: Form) -> Json {
     let mut record = Json::record()
         .always("name", Json::text(&project.name))
-        .always("services", map(&project.services, service::service))
+        .always("services", map(&project.services, |service| service::service(service, &[])))
         .field("networks", map(&project.networks, network))
         .field("volumes", map(&project.volumes, volume))
         .field("secrets", map(&project.secrets, file_object))

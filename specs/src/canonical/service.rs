@@ -10,8 +10,9 @@ use crate::{
     },
 };
 
-pub(super) fn service(s: &Service) -> Json {
-    let record = last(network_part(middle(first(Json::record(), s), s), s), s);
+/// `label_files`: what `docker compose up` still has in the model when it hashes it, and `config` does not print.
+pub(super) fn service(s: &Service, label_files: &[Text]) -> Json {
+    let record = last(network_part(middle(first(Json::record(), s), s, label_files), s), s);
     record.extensions(&s.extensions).done()
 }
 
@@ -53,7 +54,7 @@ fn first(r: Record, s: &Service) -> Record {
         .maybe("deploy", s.deploy.as_ref().map(deploy))
 }
 
-fn middle(r: Record, s: &Service) -> Record {
+fn middle(r: Record, s: &Service, label_files: &[Text]) -> Record {
     let devices = s.devices.iter().map(|device| {
         Json::record()
             .text("source", &device.source)
@@ -106,7 +107,7 @@ fn middle(r: Record, s: &Service) -> Record {
         .text("ipc", &s.ipc)
         .text("isolation", &s.isolation)
         .texts_by_name("labels", &s.labels)
-        .texts("label_file", &s.label_files)
+        .texts("label_file", label_files)
         .texts("links", &s.links)
         .maybe(
             "logging",

@@ -154,9 +154,9 @@ impl Loader<'_> {
     fn label_files_of(&mut self, service: &mut Service, node: Option<&Node>) {
         let at = node.and_then(|node| node.get("label_file")).map_or_else(Span::default, |node| node.span);
         let mut labels: BTreeMap<Key, Text> = BTreeMap::new();
-        for file in std::mem::take(&mut service.label_files) {
+        for file in &service.label_files {
             let lookup = |name: &str| labels.get(name).cloned();
-            let named = Named { file: &file, at, raw: false };
+            let named = Named { file, at, raw: false };
             let found = self.dotenv_with(&named, &lookup, &|_: &str| None);
             labels.extend(found.unwrap_or_default().into_iter().map(|(key, value)| (key.into(), value)));
         }

@@ -106,7 +106,7 @@ pub struct Service {
     pub isolation: Text,
     /// The labels.
     pub labels: BTreeMap<Key, Text>,
-    /// Files with more of them; empty once resolved.
+    /// Files with more of them, which are in [`Self::labels`] once it is resolved; Compose hashes their paths, too.
     pub label_files: Vec<Text>,
     /// Links.
     pub links: Vec<Text>,

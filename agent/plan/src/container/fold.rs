@@ -95,11 +95,36 @@ fn fold_engine(spec: &mut ContainerSpec, engine: &EngineFacts) {
     }
     spec.stop_timeout.get_or_insert(10);
     spec.restart.get_or_insert_with(RestartPolicy::default);
+    fold_api(spec, engine.api);
     let logging = spec.logging.get_or_insert_with(Logging::default);
     if logging.driver.is_empty() {
         logging.driver = Text::plain(&engine.default_log_driver);
     }
     fold_resources(spec, engine);
+}
+
+/// What this Engine's API does not know yet is not sent to it, and not missed.
+fn fold_api(spec: &mut ContainerSpec, api: (u32, u32)) {
+    if api < (1, 43) {
+        spec.annotations.clear();
+    }
+    if api < (1, 44) {
+        if let Some(check) = &mut spec.healthcheck {
+            check.start_interval = 0;
+        }
+        spec.mac_address = hardware_address(spec);
+        spec.networks.values_mut().for_each(|endpoint| endpoint.mac_address = None);
+    }
+    if api < (1, 48) {
+        spec.networks.values_mut().for_each(|endpoint| endpoint.gw_priority = 0);
+    }
+}
+
+/// The container's own hardware address, which before API 1.44 is the only one that it can have: declared for the
+/// service, or for its place in the primary network.
+pub fn hardware_address(spec: &ContainerSpec) -> Option<Text> {
+    let primary = spec.primary_network.as_ref().and_then(|name| spec.networks.get(name));
+    spec.mac_address.clone().or_else(|| primary?.mac_address.clone())
 }
 
 /// What this kernel cannot limit, the Engine drops with a warning when it makes the container.

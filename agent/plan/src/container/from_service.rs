@@ -30,6 +30,7 @@ pub fn container_spec(
     process(&mut spec, service);
     network(&mut spec, project, service, container_name);
     host(&mut spec, service);
+    security(&mut spec, service, inputs);
     spec.resources = super::limits::resources(service);
     spec.mounts = mounts(project, service, inputs);
     spec.digests = digests(&spec.mounts, inputs);
@@ -162,9 +163,6 @@ fn host(spec: &mut ContainerSpec, s: &Service) {
     spec.cap_add = s.cap_add.iter().cloned().collect();
     spec.cap_drop = s.cap_drop.iter().cloned().collect();
     spec.group_add.clone_from(&s.group_add);
-    spec.security_opt =
-        s.security_opt.iter().filter(|option| **option != "systempaths=unconfined").cloned().collect();
-    spec.unconfined_system_paths = s.security_opt.iter().any(|option| *option == "systempaths=unconfined");
     spec.sysctls.clone_from(&s.sysctls);
     spec.storage_opt.clone_from(&s.storage_opt);
     spec.annotations.clone_from(&s.annotations);
@@ -200,6 +198,27 @@ fn host(spec: &mut ContainerSpec, s: &Service) {
             None => VolumesFrom::Service(from.expose().split(':').next().unwrap_or_default().to_owned()),
         })
         .collect();
+}
+
+/// A seccomp profile is sent as its text, as the Engine cannot read it from the host.
+fn security(spec: &mut ContainerSpec, s: &Service, inputs: &Inputs) {
+    for option in &s.security_opt {
+        if *option == "systempaths=unconfined" {
+            spec.unconfined_system_paths = true;
+            continue;
+        }
+        let profile = seccomp_file(option.expose()).and_then(|file| inputs.seccomp_profiles.get(file));
+        spec.security_opt.push(match profile {
+            Some(profile) => profile.map(|profile| format!("seccomp={profile}")),
+            None => option.clone(),
+        });
+    }
+}
+
+/// The file that a security option names: `seccomp=profile.json`, but not `seccomp=unconfined`.
+pub fn seccomp_file(option: &str) -> Option<&str> {
+    let (key, file) = option.split_once('=').or_else(|| option.split_once(':'))?;
+    (key == "seccomp" && !matches!(file, "unconfined" | "builtin")).then_some(file)
 }
 
 fn devices(spec: &mut ContainerSpec, s: &Service) {
@@ -264,13 +283,13 @@ fn mounts(project: &Project, s: &Service, inputs: &Inputs) -> BTreeMap<String, M
     for reference in &s.configs {
         if let Some(file) = file_of(project, reference, ("configs", &project.configs), inputs) {
             let target = file_target(reference, "/");
-            mounts.insert(target, file_mount(&file, reference, inputs, true));
+            mounts.insert(target, file_mount(&file, reference, inputs));
         }
     }
     for reference in &s.secrets {
         if let Some(file) = file_of(project, reference, ("secrets", &project.secrets), inputs) {
             let target = file_target(reference, "/run/secrets/");
-            mounts.insert(target, file_mount(&file, reference, inputs, false));
+            mounts.insert(target, file_mount(&file, reference, inputs));
         }
     }
     for declared in &s.volumes {
@@ -322,17 +341,11 @@ fn file_of(
     inputs.placed(&path, FileOwner::of(reference)).map(|_| Text::plain(path.display().to_string()))
 }
 
-fn file_mount(
-    file: &Text,
-    reference: &model::FileReference,
-    inputs: &Inputs,
-    create_host_path: bool,
-) -> Mount {
+fn file_mount(file: &Text, reference: &model::FileReference, inputs: &Inputs) -> Mount {
     Mount {
         form: MountForm::Mount,
         source: Some(on_the_host(file, FileOwner::of(reference), inputs)),
         read_only: true,
-        create_host_path,
         ..Mount::default()
     }
 }

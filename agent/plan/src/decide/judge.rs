@@ -120,6 +120,7 @@ pub(super) fn judge(draft: &Draft<'_>, service: &DesiredService, container: &Obs
         let mut spec = spec_for(draft, service, number(container));
         let stale = stale(&spec, &ids, container);
         resolve(&mut spec, &ids);
+        name_outsiders(draft, &mut spec);
         (spec, stale)
     };
     let folded = fold(&spec, image, &draft.observed.engine);
@@ -256,6 +257,17 @@ pub(super) fn resolve(spec: &mut ContainerSpec, ids: &BTreeMap<String, String>) 
             && let Some(id) = ids.get(name)
         {
             *from = VolumesFrom::Container(Text::plain(id.as_str()));
+        }
+    }
+}
+
+/// `container:NAME` is what the Engine answers with an id: the one that has the name now.
+fn name_outsiders(draft: &Draft<'_>, spec: &mut ContainerSpec) {
+    for mode in [&mut spec.network_mode, &mut spec.ipc, &mut spec.pid].into_iter().flatten() {
+        if let Namespace::Container(name) = mode
+            && let Some(found) = draft.observed.containers.iter().find(|found| found.name == name.as_str())
+        {
+            *mode = Namespace::Container(found.id.clone());
         }
     }
 }
