@@ -28,6 +28,7 @@ pub mod inputs;
 pub mod memory;
 pub mod methods;
 pub mod metrics;
+pub mod notifier;
 pub mod options;
 pub mod pass;
 pub mod placing;

@@ -101,7 +101,7 @@ fn line(transition: &Transition, format: LogFormat) {
 }
 
 /// One line for people: never more, whatever a name or an error holds.
-fn words(transition: &Transition) -> String {
+pub fn words(transition: &Transition) -> String {
     let message: String =
         transition.message.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect();
     format!("{}: {message}", transition.stack)

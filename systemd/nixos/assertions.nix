@@ -165,7 +165,16 @@ in
       lib.concatLists (lib.mapAttrsToList ofStack stacks)
       ++ clash "the project name" projects (_: true)
       ++ clash "the container name" (claims containerNames) (_: true)
-      ++ clash "the host port" (claims portsOf) overlap;
+      ++ clash "the host port" (claims portsOf) overlap
+      ++ lib.imap0 (index: one: {
+        assertion =
+          lib.count (way: way != null) [
+            one.command
+            one.webhook
+            one.webhookFile
+          ] == 1;
+        message = "services.compose-agent.notifications[${toString index}]: set one of command, webhook and webhookFile";
+      }) cfg.notifications;
     warnings = lib.optional (hasSecrets && cfg.keys.age == [ ] && cfg.keys.ssh == [ ]) (
       "services.compose-agent: stacks have secrets, and neither keys.age nor keys.ssh is set: only the usual places are "
       + "looked at for a key"

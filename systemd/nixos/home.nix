@@ -10,6 +10,7 @@ let
   inherit (lib) mkOption types literalExpression;
   cfg = config.services.compose-agent;
   render = import ./render.nix { inherit lib pkgs; };
+  common = import ./common.nix { inherit lib pkgs; };
   stackOptions = import ./stack-options.nix { inherit lib pkgs; };
   stacks = lib.filterAttrs (_: stack: stack.enable) cfg.stacks;
   engine =
@@ -20,23 +21,12 @@ let
     "--gc-roots=${cfg.gcRoots}"
   ]
   ++ map (key: "--age-key=${key}") cfg.keys
+  ++ lib.optional (cfg.metrics.listen != null) "--metrics=${cfg.metrics.listen}"
+  ++ lib.optional (cfg.metrics.textFile != null) "--metrics-file=${cfg.metrics.textFile}"
   ++ cfg.extraArgs;
 in
 {
-  options.services.compose-agent = {
-    enable = mkOption {
-      type = types.bool;
-      default = false;
-      example = true;
-      description = "Whether this user's Docker Compose stacks are kept running as they are declared.";
-    };
-    package = mkOption {
-      type = types.package;
-      default = pkgs.compose-agent or (pkgs.callPackage ./package.nix { });
-      defaultText = literalExpression "pkgs.compose-agent";
-      example = literalExpression "pkgs.compose-agent";
-      description = "The package of the agent and of agentctl.";
-    };
+  options.services.compose-agent = common.options "user" // {
     docker.socket = mkOption {
       type = types.str;
       default = "unix://%t/docker.sock";
@@ -64,12 +54,6 @@ in
       example = "/nix/var/nix/gcroots/per-user/me/compose-agent";
       description = "Where store paths that containers mount are kept from the garbage collector.";
     };
-    extraArgs = mkOption {
-      type = types.listOf types.str;
-      default = [ ];
-      example = [ "--resync=1h" ];
-      description = "More arguments of compose-agent.";
-    };
     stacks = mkOption {
       default = { };
       example = literalExpression "{ web.compose = ./docker-compose.yml; }";
@@ -87,7 +71,7 @@ in
         render.checked {
           inherit (cfg) package;
           inherit stacks;
-          agentYaml = null;
+          agentYaml = common.agentYaml { notify = common.notify (_: path: path) cfg.notifications; };
         }
       }/etc $out/etc
     '';
@@ -116,6 +100,19 @@ in
         MemoryDenyWriteExecute = true;
         RestrictRealtime = true;
         SystemCallArchitectures = "native";
+      };
+      Install.WantedBy = [ "default.target" ];
+    };
+    systemd.user.services.compose-agent-notify = lib.mkIf (cfg.notifications != [ ]) {
+      Unit = {
+        Description = "Notifications of compose-agent";
+        After = [ "compose-agent.service" ];
+      };
+      Service = {
+        ExecStart = "${cfg.package}/bin/agentctl --socket=%t/compose-agent/control.sock notify --profile=${cfg.generation}";
+        Restart = "always";
+        RestartSec = 5;
+        NoNewPrivileges = true;
       };
       Install.WantedBy = [ "default.target" ];
     };

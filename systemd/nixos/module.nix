@@ -9,7 +9,12 @@ let
   cfg = config.services.compose-agent;
   render = import ./render.nix { inherit lib pkgs; };
   stacks = lib.filterAttrs (_: stack: stack.enable) cfg.stacks;
-  agentYaml = if cfg.allowEmpty then pkgs.writeText "agent.yaml" "allow_empty: true\n" else null;
+  common = import ./common.nix { inherit lib pkgs; };
+  agentYaml = common.agentYaml {
+    allow_empty = cfg.allowEmpty;
+    # Secrets are credentials of the unit that notifies: it reads no others.
+    notify = common.notify (credential: _: credential) cfg.notifications;
+  };
   etc = lib.concatMapAttrs (
     name: stack:
     lib.mapAttrs' (file: source: {

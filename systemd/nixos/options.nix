@@ -9,15 +9,9 @@ let
   inherit (lib) mkOption types literalExpression;
   stackOptions = import ./stack-options.nix { inherit lib pkgs; };
   cfg = config.services.compose-agent;
-  duration = types.strMatching "[0-9]+(ms|s|m|h|d)" // {
-    description = "duration such as 90s or 5m";
-  };
-  # Key material has no business in the store, where everybody reads it.
-  keyPath =
-    types.addCheck types.str (path: lib.hasPrefix "/" path && !lib.hasPrefix builtins.storeDir path)
-    // {
-      description = "absolute path outside the Nix store";
-    };
+  common = import ./common.nix { inherit lib pkgs; };
+  inherit (common) duration;
+  keyPath = common.privatePath;
   # What is said for all stacks stands in each, until it says something else itself.
   inherited =
     let
@@ -37,20 +31,7 @@ let
   );
 in
 {
-  options.services.compose-agent = {
-    enable = mkOption {
-      type = types.bool;
-      default = false;
-      example = true;
-      description = "Whether Docker Compose stacks of this system are kept running as they are declared.";
-    };
-    package = mkOption {
-      type = types.package;
-      default = pkgs.compose-agent or (pkgs.callPackage ./package.nix { });
-      defaultText = literalExpression "pkgs.compose-agent";
-      example = literalExpression "pkgs.compose-agent";
-      description = "The package of the agent and of agentctl.";
-    };
+  options.services.compose-agent = common.options "system" // {
     checkPackage = mkOption {
       type = types.package;
       default = cfg.package;
@@ -120,29 +101,6 @@ in
       default = false;
       example = true;
       description = "Whether declaring no stack at all is meant, and takes all of them down.";
-    };
-    metrics = {
-      listen = mkOption {
-        type = types.nullOr (types.strMatching "(/|127\\.|\\[::1])[^ ]+");
-        default = null;
-        example = "127.0.0.1:9323";
-        description = ''
-          Where Prometheus collects metrics: a port of this machine, or the path of a Unix socket. Nobody is asked who they
-          are, so nothing else can be said here.
-        '';
-      };
-      textFile = mkOption {
-        type = types.nullOr (types.strMatching "/.+\\.prom");
-        default = null;
-        example = "/var/lib/node-exporter/compose-agent.prom";
-        description = "A file in the folder of node_exporter's textfile collector, which must exist.";
-      };
-    };
-    extraArgs = mkOption {
-      type = types.listOf types.str;
-      default = [ ];
-      example = [ "--log-format=json" ];
-      description = "More arguments of compose-agent.";
     };
     preSwitchCheck = mkOption {
       type = types.bool;

@@ -38,6 +38,15 @@ let
   metricsSocket = if hasPort then "/run/compose-agent/metrics.sock" else cfg.metrics.listen;
   proxy = unitFile ../units/compose-agent-metrics.service;
   port = unitFile ../units/compose-agent-metrics.socket;
+  notifies = cfg.notifications != [ ];
+  notify = unitFile ../units/compose-agent-notify.service;
+  notifyCredentials = lib.concatLists (
+    lib.imap0 (
+      index: one:
+      lib.optional (one.tokenFile != null) "token-${toString index}:${one.tokenFile}"
+      ++ lib.optional (one.webhookFile != null) "webhook-${toString index}:${one.webhookFile}"
+    ) cfg.notifications
+  );
   # What switch-to-configuration compares: another stack is a reload, another package or setting a restart.
   stackFiles = lib.mapAttrsToList (_: entry: entry.source) (
     lib.filterAttrs (name: _: lib.hasPrefix "compose-agent/" name) config.environment.etc
@@ -108,6 +117,22 @@ in
       };
     };
 
+    # Apart from the agent: what has a network may only look. It reads agent.yaml again by itself where that changes.
+    services.compose-agent.readGroup = lib.mkIf notifies (lib.mkDefault "compose-agent-read");
+    systemd.services.compose-agent-notify = lib.mkIf notifies {
+      description = lib.head notify.Unit.Description;
+      documentation = words notify.Unit.Documentation;
+      wantedBy = words notify.Install.WantedBy;
+      after = words notify.Unit.After;
+      serviceConfig =
+        single (removeAttrs notify.Service [ "ExecStart" ])
+        // {
+          ExecStart = "${cfg.package}/bin/agentctl notify";
+          Group = cfg.readGroup;
+        }
+        // lib.optionalAttrs (notifyCredentials != [ ]) { LoadCredential = notifyCredentials; };
+    };
+
     systemd.mounts = [
       {
         description = lib.head memory.Unit.Description;
@@ -138,7 +163,9 @@ in
     };
 
     # A name that another part of the system has is left to it.
-    users.groups = lib.mkIf (cfg.group == "compose-agent") { compose-agent = { }; };
+    users.groups =
+      lib.optionalAttrs (cfg.group == "compose-agent") { compose-agent = { }; }
+      // lib.optionalAttrs (cfg.readGroup == "compose-agent-read") { compose-agent-read = { }; };
     systemd.tmpfiles.rules = [ "d /run/compose-agent 0755 root root -" ];
   };
 }

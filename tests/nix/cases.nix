@@ -438,6 +438,35 @@ exampleCases
       && !accepted "0.0.0.0:9323"
       && !accepted "192.168.1.2:9323"
     ) "wrong units, or the wrong address";
+  "who is told has one way to be told" = asserts "notifications[0]: set one of" {
+    services.compose-agent.notifications = [ { } ];
+  };
+  "one way to be told is taken, and whoever tells may only look" =
+    let
+      config = of {
+        services.compose-agent.notifications = [ { webhookFile = "/run/secrets/webhook"; } ];
+      };
+      inherit (config.system.build) units;
+      has = unit: words: lib.hasInfix words units.${unit};
+    in
+    holds (
+      lib.all (one: one.assertion) config.assertions
+      && has "compose-agent.service" "--read-group=compose-agent-read"
+      && has "compose-agent-notify.service" "Group=compose-agent-read"
+      && has "compose-agent-notify.service" "LoadCredential=webhook-0:/run/secrets/webhook"
+      && config.users.groups ? compose-agent-read
+    ) "another unit: ${units."compose-agent-notify.service"}";
+  "a webhook elsewhere is refused" =
+    rejects
+      (
+        agent
+        ++ [
+          "notifications"
+        ]
+      )
+      {
+        services.compose-agent.notifications = [ { webhook = "http://192.168.1.2/"; } ];
+      };
   "secrets without a key are warned of" = holds (
     (evaluate [
       {

@@ -1,4 +1,5 @@
-//! What do those hear who watch over a host: are metrics there, true, and called as rules and dashboards call them?
+//! What do those hear who watch over a host: are metrics there, true, and called as rules and dashboards call them, and is
+//! each event told once?
 
 use std::{
     collections::BTreeSet,
@@ -7,12 +8,15 @@ use std::{
     net::{TcpListener, TcpStream},
     os::unix::net::UnixStream,
     path::{Path, PathBuf},
+    process::{Child, Command},
+    sync::{Arc, Mutex},
+    thread,
 };
 
+use serde_json::Value;
 use tests::{Engine, Profile, Programs};
 
-const WEB: &str =
-    "services: {app: {image: 'standin:1', restart: 'no'}, side: {image: 'standin:1', restart: always}}\n";
+const WEB: &str = "services: {app: {image: 'standin:1', restart: unless-stopped}, side: {image: 'standin:1', restart: always}}\n";
 
 /// What a scraper gets.
 fn scrape(mut stream: impl Read + Write, path: &str, accept: &str) -> String {
@@ -121,4 +125,125 @@ fn every_name_exists(text: &str) {
             assert!(unknown.is_empty(), "{path} does not say what {unknown:?} are");
         }
     }
+}
+
+/// Takes requests at a port of its own: the first one is told to come again.
+struct Webhook {
+    address: String,
+    requests: Arc<Mutex<Vec<String>>>,
+}
+
+impl Webhook {
+    fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let requests = Arc::new(Mutex::new(Vec::new()));
+        let all = Arc::clone(&requests);
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut stream = stream.unwrap();
+                let text = request(&mut stream);
+                let mut all = all.lock().unwrap();
+                let status = if all.is_empty() { "503 Later" } else { "200 OK" };
+                all.push(text);
+                write!(stream, "HTTP/1.1 {status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+                    .unwrap();
+            }
+        });
+        Self { address, requests }
+    }
+
+    fn all(&self) -> Vec<String> {
+        self.requests.lock().unwrap().clone()
+    }
+}
+
+/// One request with its body.
+fn request(stream: &mut TcpStream) -> String {
+    let mut bytes = Vec::new();
+    let mut buffer = [0; 4096];
+    loop {
+        let size = stream.read(&mut buffer).unwrap();
+        bytes.extend_from_slice(&buffer[..size]);
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        let length = text.lines().find_map(|line| line.strip_prefix("content-length: ")?.parse().ok());
+        let body = text.split_once("\r\n\r\n").map(|(_, body)| body.len());
+        if size == 0 || body.is_some_and(|body| body >= length.unwrap_or(0)) {
+            return text;
+        }
+    }
+}
+
+/// A child that ends with the test.
+struct Notifier(Child);
+
+impl Drop for Notifier {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn a_kill_is_one_notification() {
+    let engine = Engine::start(&[]);
+    let profile = Profile::new(engine.folder());
+    let at = |name: &str| engine.folder().join(name).display().to_string();
+    let webhook = Webhook::start();
+    fs::write(at("token"), "open-sesame\n").unwrap();
+    let notify = format!(
+        "notify:\n  - {{webhook: 'http://{}/message', shape: gotify, token_file: {}, every: 0s}}\n  \
+         - {{command: [sh, -c, 'cat >> {}'], events: [corrected], stacks: [web], every: 0s}}\n",
+        webhook.address,
+        at("token"),
+        at("told")
+    );
+    profile.write("gen1", "web", "compose.yaml", WEB);
+    profile.write("gen1", "", "agent.yaml", &notify);
+    profile.switch("gen1");
+    let programs = Programs::new(&engine, &profile);
+    let daemon = programs.daemon(&engine.folder().join("daemon.log"));
+    programs.wait_for("converged", || true);
+    let child = Command::new(Programs::built("agentctl"))
+        .args(["--socket", &at("control.sock"), "notify", "--profile"])
+        .arg(profile.link())
+        .stderr(fs::File::create(at("notify.log")).unwrap())
+        .spawn();
+    let _notifier = Notifier(child.unwrap());
+    let log = || fs::read_to_string(at("notify.log")).unwrap_or_default();
+    programs.wait_until("it listens", || log().contains("tells 2"));
+
+    // One kill: one message, tried again because nobody took it at first.
+    engine.docker_prints(&["kill", "web-side-1"]);
+    programs.wait_until("the webhook has taken it", || webhook.all().len() >= 2);
+    // Another one after it, so that nothing more can come of the first.
+    programs.wait_for("converged", || true);
+    engine.docker_prints(&["kill", "web-app-1"]);
+    programs.wait_until("the webhook has heard of both", || webhook.all().len() >= 3);
+    let all = webhook.all();
+    for (request, service) in all.iter().zip(["side", "side", "app"]) {
+        assert!(request.starts_with("POST /message HTTP/1.1\r\n"), "{request}");
+        assert!(request.contains("x-gotify-key: open-sesame\r\n"), "{request}");
+        let (_, body) = request.split_once("\r\n\r\n").unwrap();
+        let body: Value = serde_json::from_str(body).unwrap();
+        assert!(body["title"].as_str().unwrap().ends_with(": 1 found"), "{body}");
+        let text = body["message"].as_str().unwrap();
+        assert!(
+            text.starts_with(&format!("web: {service}-1 stopped")) && text.lines().count() == 1,
+            "{text}"
+        );
+        assert_eq!(body["priority"], 5);
+    }
+    assert_eq!(all.len(), 3, "{all:#?}");
+    let told = || fs::read_to_string(at("told")).unwrap_or_default();
+    programs.wait_until("the command was told", || told().matches("\"corrected\"").count() == 2);
+
+    // The agent's restart is bridged, and the profile's next word counts.
+    drop(daemon);
+    profile.write("gen2", "web", "compose.yaml", WEB);
+    profile.write("gen2", "", "agent.yaml", "notify: [{webhook: 'https://ntfy.sh/x'}]\n");
+    profile.switch("gen2");
+    let _daemon = programs.daemon(&engine.folder().join("again.log"));
+    programs.wait_until("the mistake is named", || log().contains("notify[0]: expected an http:// address"));
+    assert!(!log().contains("open-sesame"));
 }

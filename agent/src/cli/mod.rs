@@ -4,6 +4,7 @@ mod check;
 mod config;
 mod history;
 mod hold;
+mod notify;
 mod plan;
 mod problems;
 mod reconcile;
@@ -56,6 +57,7 @@ enum Verb {
     Down(hold::Down),
     History(history::History),
     Events(history::Events),
+    Notify(notify::Notify),
     Completion(words::Completion),
     #[command(hide = true)]
     Man(words::Man),
@@ -84,6 +86,7 @@ impl Cli {
             Verb::Down(verb) => verb.run(&self.socket),
             Verb::History(verb) => verb.run(&self.socket),
             Verb::Events(history::Events {}) => history::Events::run(&self.socket),
+            Verb::Notify(verb) => verb.run(&self.socket),
             Verb::Completion(verb) => Ok(verb.run()),
             Verb::Man(verb) => verb.run(),
         }

@@ -10,6 +10,13 @@
       listen = "127.0.0.1:9323";
       textFile = "/var/lib/node-exporter/compose-agent.prom";
     };
+    notifications = [
+      {
+        webhook = "http://127.0.0.1:8080/message";
+        shape = "gotify";
+        tokenFile = "/run/secrets/gotify-token";
+      }
+    ];
     allowEmpty = true;
     waitOnSwitch.enable = true;
     defaults.drift = "report";
