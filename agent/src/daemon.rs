@@ -25,6 +25,7 @@ use crate::{
     decrypt::Seen,
     eyes::Eyes,
     gather::Want,
+    heard::Ear,
     history::History,
     memory::MemoryFile,
     metrics::{Format, Metrics},
@@ -57,6 +58,8 @@ pub struct Agent {
     pub eyes: Eyes,
     /// What is known of image archives.
     pub archives: Arc<Archives>,
+    /// What has happened on the Engine lately.
+    pub ear: Ear,
     /// Looks at paths that may not answer.
     pub asker: Asker,
     /// How many specs are being read.
@@ -104,6 +107,7 @@ impl Agent {
             wants: RefCell::default(),
             owned: RefCell::default(),
             archives: Arc::default(),
+            ear: Ear::default(),
             asker: Asker::default(),
             readings: Readings::default(),
             empty_confirmed: Cell::new(false),

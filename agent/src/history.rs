@@ -129,6 +129,24 @@ mod tests {
         assert!(moments(&history, 1000).len() > 6, "the file before is read too");
     }
 
+    /// A crash may leave any beginning of the file: every whole line in it is read, and writing goes on behind it.
+    #[test]
+    fn cut_at_any_byte_it_is_still_read_and_written() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let history = History::of(folder.path());
+        history.append(&[said(1), said(2), said(3)]).expect("written");
+        let path = folder.path().join("history.jsonl");
+        let whole = fs::read(&path).expect("there");
+        for cut in 0..whole.len() {
+            fs::write(&path, &whole[..cut]).expect("torn");
+            // A line without its end is whole if all of its JSON is there.
+            let kept = whole[..=cut].iter().filter(|byte| **byte == b'\n').count();
+            history.append(&[said(9)]).expect("written");
+            let read = moments(&history, 10);
+            assert_eq!(read, [&[1, 2, 3][..kept], &[9]].concat(), "cut at {cut}");
+        }
+    }
+
     #[test]
     fn a_torn_line_costs_only_itself() {
         let folder = tempfile::tempdir().expect("a folder");

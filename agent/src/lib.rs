@@ -22,6 +22,7 @@ pub mod decrypt;
 pub mod exit;
 pub mod eyes;
 pub mod gather;
+pub mod heard;
 pub mod history;
 pub mod identities;
 pub mod inputs;

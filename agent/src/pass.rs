@@ -11,6 +11,7 @@ use std::{
 use docker::{Engine, perform};
 use plan::{
     account::{Outcomes, account},
+    cause::annotate,
     container::from_service::image_of,
     decide::{decide, gone_stacks, owned_stacks},
     desire::{Wish, desire},
@@ -187,7 +188,9 @@ impl Agent {
         });
         desired.inputs.sources = self.bound_sources(&desired).await;
         let memory = self.memory.borrow().memory.stacks.get(stack).cloned().unwrap_or_default();
-        let plan = decide(&desired, &quoting::snapshot(observed, &want.secrets), &memory, clock::now());
+        let observed = quoting::snapshot(observed, &want.secrets);
+        let mut plan = decide(&desired, &observed, &memory, clock::now());
+        annotate(&mut plan, &desired, &observed, &memory, &self.ear.happened());
         Decided { desired, memory, plan }
     }
 
@@ -239,7 +242,9 @@ impl Agent {
         if plan.steps.is_empty() {
             return Outcomes::new();
         }
+        let begun = self.ear.begin(plan);
         let outcomes = perform(engine, plan, PARALLEL).await;
+        self.ear.done(begun, outcomes.values());
         self.eyes.forget(plan).await;
         if let Some(metrics) = self.metrics.get() {
             metrics.did(stack.as_str(), plan, |step| outcomes.get(&step));

@@ -112,7 +112,9 @@ fn events(agent: &Rc<Agent>) -> JoinHandle<()> {
             let since = crate::clock::now().0 / 1000;
             if let Ok(mut events) = agent.eyes.address().and_then(|at| docker::events::events(at, since)) {
                 agent.eyes.listen(true);
+                agent.ear.listening(true);
                 while let Some(event) = events.next().await {
+                    agent.ear.hear(&event);
                     match agent.eyes.heard(&event) {
                         About::Project(project) => agent.trigger(Trigger::Project(project)),
                         About::Anybody => agent.trigger(Trigger::EveryStack),
@@ -120,6 +122,7 @@ fn events(agent: &Rc<Agent>) -> JoinHandle<()> {
                     }
                 }
                 agent.eyes.listen(false);
+                agent.ear.listening(false);
             }
             sleep(AGAIN).await;
             agent.trigger(Trigger::Engine);

@@ -341,10 +341,13 @@ fn phase(plan: &Plan, failed: Option<&str>) -> (Phase, String) {
         return (Phase::Failed, error.to_owned());
     }
     let verdicts = || plan.findings.iter().map(|finding| &finding.verdict);
-    if let Some(why) =
-        verdicts().find_map(|verdict| if let Verdict::Refuse(why) = verdict { Some(why) } else { None })
-    {
+    let refused =
+        || verdicts().filter_map(|verdict| if let Verdict::Refuse(why) = verdict { Some(why) } else { None });
+    if let Some(why) = refused().find(|why| !contest::is_contested(why)) {
         return (Phase::Failed, why.clone());
+    }
+    if let Some(why) = refused().next() {
+        return (Phase::Contested, why.clone());
     }
     let waits =
         || verdicts().filter_map(|verdict| if let Verdict::Wait(wait) = verdict { Some(wait) } else { None });

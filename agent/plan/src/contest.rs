@@ -25,6 +25,21 @@ pub enum Contest {
     Contested(Time),
 }
 
+/// Why a contested difference is left, in words.
+pub fn words(made: usize) -> String {
+    format!(
+        "{WORD}: put right {made} times within the hour, and there again; somebody else changes it back, or the Engine does \
+         not do what it is told. It is left as it is until that is an hour ago"
+    )
+}
+
+/// Whether a refusal is for that reason.
+pub fn is_contested(refusal: &str) -> bool {
+    refusal.starts_with(WORD)
+}
+
+const WORD: &str = "contested";
+
 /// Judges by the moments of the earlier corrections, the oldest first.
 pub fn contest(made: &[Time], now: Time) -> Contest {
     let recent: Vec<Time> = made.iter().copied().filter(|at| now.since(*at) < WINDOW_MS).collect();

@@ -142,6 +142,32 @@ impl Lab {
         serde_json::from_str(&self.prints(&["history", stack, "-n", "10000", "--json"])).unwrap_or_default()
     }
 
+    /// A switch is the cause of what it changes; an Engine that was away, of what does not run when it is back.
+    pub(crate) fn check_causes_across_generations_and_engines(&mut self) {
+        let spec = "services:\n  app:\n    image: standin:1\n    environment: {COLOUR: red}\n";
+        self.profile.write("two", "kind", "compose.yaml", spec);
+        self.profile.switch("two");
+        let cause = |lab: &Self, kind: &str| {
+            let entries = lab.history("kind");
+            let found = entries
+                .iter()
+                .rev()
+                .find(|entry| entry["event"] == "found" && entry["drift"]["kind"] == kind);
+            found.and_then(|entry| entry["drift"]["cause"].as_str()).unwrap_or_default().to_owned()
+        };
+        self.wait("the switch is the cause", |lab| {
+            let cause = cause(lab, "altered");
+            let parts = ["profile/one → ", "profile/two, ", "compose.yaml:4"];
+            parts.iter().all(|part| cause.contains(part)) && lab.phase("kind") == "converged"
+        });
+        self.engine.kill();
+        self.wait("it is not known", |lab| lab.phase("kind") == "unknown");
+        self.engine.revive();
+        self.wait("the Engine is the cause", |lab| {
+            cause(lab, "stopped").contains("the Engine was away") && lab.phase("kind") == "converged"
+        });
+    }
+
     /// The status of now is what its schema says.
     pub(crate) fn check_schema(&self) {
         let text = include_str!("../../../agent/schema/status.schema.json");

@@ -29,6 +29,8 @@ fn every_kind_is_found_said_once_shown_put_right_and_gone() {
         let open = lab.open(scene).unwrap();
         let held = open["verdict"].as_str().unwrap().contains("held by");
         assert_eq!(held, matches!(scene.end, End::Corrected), "{}: {open:#}", scene.stack);
+        let cause = open["cause"].as_str().unwrap_or_default();
+        assert!(cause.contains(scene.cause), "{}: {open:#}", scene.stack);
         let why = lab.prints(&["why", scene.stack]);
         assert!(why.contains(&format!(" {}", scene.kind)), "{}: {why}", scene.stack);
     }
@@ -70,7 +72,7 @@ fn check_history(lab: &Lab, scene: &Scene, mark: usize) {
 /// What is only to be reported is found once and stays; what is ignored is not mentioned; a look more says nothing more.
 #[test]
 fn policy_decides_what_is_put_right() {
-    let lab = Lab::new(&[]);
+    let mut lab = Lab::new(&[]);
     let plain = "services: {app: {image: 'standin:1'}}\n";
     lab.profile.write("one", "report", "compose.yaml", &format!("x-agent: {{drift: report}}\n{plain}"));
     let one_kind = "x-agent: {drift: {kinds: {paused: report}}}\n";
@@ -98,4 +100,5 @@ fn policy_decides_what_is_put_right() {
     assert_eq!(events("kind", "paused"), ["found", "gone"]);
     assert_eq!(events("report", "missing").iter().filter(|event| *event == "found").count(), 2);
     assert_eq!(events("ignore", "altered"), Vec::<String>::new());
+    lab.check_causes_across_generations_and_engines();
 }

@@ -17,6 +17,8 @@ pub(crate) struct Scene {
     pub(crate) field: &'static str,
     /// A part of what is found.
     pub(crate) have: &'static str,
+    /// A part of the cause.
+    pub(crate) cause: &'static str,
     pub(crate) end: End,
     /// Whether this machine can have it.
     pub(crate) applies: fn(&Lab) -> bool,
@@ -74,19 +76,44 @@ fn app(stack: &str) -> String {
     format!("{stack}-app-1")
 }
 
-const fn scene(stack: &'static str, spec: &'static str, happen: fn(&Lab, &str), kind: &'static str) -> Scene {
-    Scene { stack, spec, happen, kind, field: "", have: "", end: End::Corrected, applies: |_| true }
+/// One that the agent puts right, found of this kind and for this cause.
+const fn scene(
+    stack: &'static str,
+    spec: &'static str,
+    happen: fn(&Lab, &str),
+    kind: &'static str,
+    cause: &'static str,
+) -> Scene {
+    Scene { stack, spec, happen, kind, field: "", have: "", cause, end: End::Corrected, applies: |_| true }
 }
 
 pub(crate) const SCENES: &[Scene] = &[
-    scene("missing", ALWAYS, |lab, stack| lab.docker(&["rm", "-f", &app(stack)]), "missing"),
+    scene(
+        "missing",
+        ALWAYS,
+        |lab, stack| lab.docker(&["rm", "-f", &app(stack)]),
+        "missing",
+        "outside action: container destroy at",
+    ),
     Scene {
         have: "exited (3)",
-        ..scene("ended", PLAIN, |lab, stack| lab.docker(&["kill", "-s", "USR1", &app(stack)]), "stopped")
+        ..scene(
+            "ended",
+            PLAIN,
+            |lab, stack| lab.docker(&["kill", "-s", "USR1", &app(stack)]),
+            "stopped",
+            "outside action: container kill (signal 10)",
+        )
     },
     Scene {
         have: "exited (137)",
-        ..scene("killed", ALWAYS, |lab, stack| lab.docker(&["kill", &app(stack)]), "stopped")
+        ..scene(
+            "killed",
+            ALWAYS,
+            |lab, stack| lab.docker(&["kill", &app(stack)]),
+            "stopped",
+            "outside action: container kill (signal 9)",
+        )
     },
     Scene {
         have: "killed for memory",
@@ -96,6 +123,7 @@ pub(crate) const SCENES: &[Scene] = &[
             "services: {app: {image: 'standin:1', mem_limit: 32m, memswap_limit: 32m}}\n",
             |lab, stack| lab.docker(&["kill", "-s", "USR2", &app(stack)]),
             "stopped",
+            "memory ran out",
         )
     },
     Scene {
@@ -108,6 +136,7 @@ pub(crate) const SCENES: &[Scene] = &[
                 lab.docker(&["restart", &app(stack)]);
             },
             "restarting",
+            "restarted",
         )
     },
     Scene {
@@ -118,9 +147,16 @@ pub(crate) const SCENES: &[Scene] = &[
             "services: {app: {image: 'standin:1', volumes: ['DATA:/d'], healthcheck: {test: [CMD, /bin/standin, --show, /d/file], interval: 1s, retries: 1}}}\n",
             |lab, stack| fs::remove_file(lab.data(stack, "file")).unwrap(),
             "unhealthy",
+            "",
         )
     },
-    scene("paused", PLAIN, |lab, stack| lab.docker(&["pause", &app(stack)]), "paused"),
+    scene(
+        "paused",
+        PLAIN,
+        |lab, stack| lab.docker(&["pause", &app(stack)]),
+        "paused",
+        "outside action: container pause at",
+    ),
     Scene {
         field: "restart",
         have: "no",
@@ -129,6 +165,7 @@ pub(crate) const SCENES: &[Scene] = &[
             ALWAYS,
             |lab, stack| lab.docker(&["update", "--restart=no", &app(stack)]),
             "altered",
+            "outside action: container update",
         )
     },
     Scene {
@@ -138,6 +175,7 @@ pub(crate) const SCENES: &[Scene] = &[
             ALWAYS,
             |lab, stack| lab.docker(&["network", "disconnect", "unplugged_default", &app(stack)]),
             "altered",
+            "outside action: network disconnect",
         )
     },
     Scene {
@@ -150,12 +188,19 @@ pub(crate) const SCENES: &[Scene] = &[
                 lab.docker(&["network", "connect", "another", &app(stack)]);
             },
             "altered",
+            "outside action: network connect",
         )
     },
     Scene {
         field: "container_name",
         have: "other-name",
-        ..scene("renamed", ALWAYS, |lab, stack| lab.docker(&["rename", &app(stack), "other-name"]), "altered")
+        ..scene(
+            "renamed",
+            ALWAYS,
+            |lab, stack| lab.docker(&["rename", &app(stack), "other-name"]),
+            "altered",
+            "outside action: container rename",
+        )
     },
     Scene {
         field: "environment.COLOUR",
@@ -169,6 +214,7 @@ pub(crate) const SCENES: &[Scene] = &[
                 by_hand(lab, stack, &app(stack), "app", &own);
             },
             "altered",
+            "outside action: container create",
         )
     },
     Scene {
@@ -178,6 +224,7 @@ pub(crate) const SCENES: &[Scene] = &[
             "services: {app: {image: 'moved:1'}}\n",
             |lab, _| lab.docker(&["tag", "standin:checked", "moved:1"]),
             "image",
+            "outside action: image tag",
         )
     },
     scene(
@@ -185,6 +232,7 @@ pub(crate) const SCENES: &[Scene] = &[
         "services: {app: {image: 'standin:1', volumes: ['./side.conf:/side.conf:ro']}}\n",
         |lab, stack| lab.profile.write("one", stack, "side.conf", "changed\n"),
         "side-file",
+        "the file was changed in place",
     ),
     Scene {
         field: "volumes./f",
@@ -196,6 +244,7 @@ pub(crate) const SCENES: &[Scene] = &[
                 fs::rename(lab.data(stack, "new"), lab.data(stack, "file")).unwrap();
             },
             "stale-bind",
+            "",
         )
     },
     Scene {
@@ -205,6 +254,7 @@ pub(crate) const SCENES: &[Scene] = &[
             "services: {app: {image: 'standin:1', volumes: ['DATA/nas/films:/d']}}\n",
             |lab, stack| lab.mount(&lab.data(stack, "nas")),
             "stale-mount",
+            "",
         )
     },
     scene(
@@ -212,12 +262,14 @@ pub(crate) const SCENES: &[Scene] = &[
         "services: {app: {image: 'standin:1', secrets: [token]}}\nsecrets: {token: {file: ./token.age}}\n",
         |lab, stack| lab.profile.write("one", stack, "token.age", &lab.key.encrypt("second")),
         "secret",
+        "the secret was rotated in place",
     ),
     scene(
         "joined",
         "services:\n  app: {image: 'standin:1'}\n  side: {image: 'standin:1', network_mode: 'service:app'}\n",
         |lab, stack| lab.docker(&["restart", &app(stack)]),
         "stale-namespace",
+        "outside action: container ",
     ),
     Scene {
         end: End::Undone(drop_network),
@@ -232,9 +284,16 @@ pub(crate) const SCENES: &[Scene] = &[
                 lab.docker(&["network", "create", project, key, hash, "options_default"]);
             },
             "options",
+            "outside action: network create",
         )
     },
-    scene("orphan", ALWAYS, |lab, stack| by_hand(lab, stack, "orphan-old-1", "old", &[]), "orphan"),
+    scene(
+        "orphan",
+        ALWAYS,
+        |lab, stack| by_hand(lab, stack, "orphan-old-1", "old", &[]),
+        "orphan",
+        "outside action: container create",
+    ),
     Scene {
         end: End::Undone(|lab, stack| lab.docker(&["rm", "-f", &app(stack)])),
         ..scene(
@@ -245,9 +304,16 @@ pub(crate) const SCENES: &[Scene] = &[
                 lab.docker(&["run", "-d", "--name", &app(stack), "standin:1"]);
             },
             "foreign-name",
+            "outside action: container create",
         )
     },
-    scene("surplus", ALWAYS, |lab, stack| by_hand(lab, stack, "surplus-twin", "app", &[]), "unfinished"),
+    scene(
+        "surplus",
+        ALWAYS,
+        |lab, stack| by_hand(lab, stack, "surplus-twin", "app", &[]),
+        "unfinished",
+        "outside action: container create",
+    ),
     Scene {
         end: End::Undone(|lab, stack| lab.docker(&["rm", "-f", &app(stack)])),
         ..scene(
@@ -260,6 +326,7 @@ pub(crate) const SCENES: &[Scene] = &[
                 by_hand(lab, stack, &app(stack), "app", &[&own[..], &hash[..]].concat());
             },
             "hash-only",
+            "outside action: container create",
         )
     },
 ];

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use specs::settings::{DriftAction, DriftPolicy};
 
 use crate::{
-    contest::{Contest, contest},
+    contest::{Contest, contest, words},
     drift::Drift,
     ids::Time,
     memory::StackMemory,
@@ -53,11 +53,7 @@ fn restraint(policy: &DriftPolicy, memory: &StackMemory, drift: &Drift, now: Tim
             let what = format!("put right {} times within the hour, and there again", made.len());
             Some(Verdict::Wait(Wait { on: WaitKind::Backoff, what, retry_at: Some(until) }))
         }
-        Contest::Contested(_) => Some(Verdict::Refuse(format!(
-            "contested: put right {} times within the hour, and there again; somebody else changes it back, or the \
-             Engine does not do what it is told. It is left as it is until that is an hour ago",
-            made.len()
-        ))),
+        Contest::Contested(_) => Some(Verdict::Refuse(words(made.len()))),
     }
 }
 
