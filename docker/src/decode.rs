@@ -249,8 +249,10 @@ fn network(spec: &mut ContainerSpec, inspect: &Value) {
         .collect();
     let mode = string(&host["NetworkMode"]);
     let user_defined = |name: &str| !matches!(name, "bridge" | "host" | "none" | "default" | "disabled");
+    // The Engine's own network is declared as a mode; a container with another one was put into it by hand.
+    let by_mode = |name: &str| !user_defined(name) && (!user_defined(&mode) || mode.is_empty());
     spec.networks = entries(&inspect["NetworkSettings"]["Networks"])
-        .filter(|(name, _)| user_defined(name))
+        .filter(|(name, _)| !by_mode(name))
         .map(|(name, network)| (name.clone(), endpoint(network)))
         .collect();
     if user_defined(&mode) && !mode.is_empty() && !mode.starts_with("container:") {

@@ -16,6 +16,7 @@ mod repair;
 mod replace;
 mod restrain;
 mod slots;
+mod unacted;
 mod waits;
 
 use crate::{
@@ -52,6 +53,7 @@ pub fn decide(desired: &Desired, observed: &Observed, memory: &StackMemory, now:
     if draft.is_blocked() {
         return draft.finish();
     }
+    unacted::decide(&mut draft);
     objects::decide(&mut draft);
     for service in order(desired) {
         containers::decide(&mut draft, service);

@@ -6,7 +6,7 @@ use super::slots::slots;
 use crate::{
     desired::{Desired, DesiredService},
     drift::{Drift, DriftKind, Subject},
-    ids::{ServiceName, Time},
+    ids::{ContainerId, ServiceName, Time},
     memory::StackMemory,
     observed::{Observed, ObservedContainer},
     step::{Act, Finding, Memo, Plan, Remember, Step, StepId, Verdict, Wait, WaitKind},
@@ -24,6 +24,8 @@ pub(super) struct Draft<'a> {
     pub(super) made: BTreeMap<String, StepId>,
     /// Steps that bring images, by reference.
     pub(super) images: BTreeMap<String, StepId>,
+    /// Steps that put containers into networks, by their ids: starts come after them.
+    pub(super) joining: BTreeMap<ContainerId, Vec<StepId>>,
     /// Networks and volumes that are not there and cannot be made.
     pub(super) lacking: BTreeSet<String>,
     /// Services whose containers are replaced by this plan.
@@ -52,6 +54,7 @@ impl<'a> Draft<'a> {
             blocked: false,
             made: BTreeMap::new(),
             images: BTreeMap::new(),
+            joining: BTreeMap::new(),
             lacking: BTreeSet::new(),
             replaced: BTreeSet::new(),
             starting: BTreeMap::new(),
@@ -114,6 +117,14 @@ impl<'a> Draft<'a> {
         self.plan.findings.push(Finding { drift, verdict });
     }
 
+    /// Where a field was written, or what it is a part of.
+    pub(super) fn place(&self, path: &str) -> Option<String> {
+        let places = &self.desired.places;
+        std::iter::successors(Some(path), |path| path.rsplit_once('.').map(|(parent, _)| parent))
+            .find_map(|path| places.get(path))
+            .cloned()
+    }
+
     /// A difference of a service as a whole, or of one of its containers.
     pub(super) fn drift(
         &self,
@@ -127,12 +138,7 @@ impl<'a> Draft<'a> {
         } else {
             format!("services.{}.{field}", service.name)
         };
-        let places = &self.desired.places;
-        let place = std::iter::successors(Some(path.as_str()), |path| {
-            path.rsplit_once('.').map(|(parent, _)| parent)
-        })
-        .find_map(|path| places.get(path))
-        .cloned();
+        let place = self.place(&path);
         Drift {
             subject: Subject::Service {
                 service: service.name.clone(),

@@ -92,6 +92,7 @@ fn fields(
                     None => join(draft, service, container, &difference.repair, network, &cause),
                 };
                 joined.insert(network.clone(), step);
+                draft.joining.entry(container.id.clone()).or_default().push(step);
                 Verdict::Act(vec![step])
             }
             Repair::Disconnect(network) => {
@@ -238,7 +239,9 @@ fn stopped(draft: &mut Draft<'_>, service: &DesiredService, container: &Observed
     }
     match gate(draft, service) {
         Gate::Shut(what) => draft.wait(drift, WaitKind::Dependency, what, None),
-        Gate::Open(after) => {
+        Gate::Open(mut after) => {
+            // Started without a network that it has lost, it would come up without its names in it.
+            after.extend(draft.joining.get(&container.id).into_iter().flatten());
             let cause = format!("it is {}, declared to run", drift.have);
             let step = start(draft, service, &target(container), &cause, &after);
             draft.find(drift, Verdict::Act(vec![step]));

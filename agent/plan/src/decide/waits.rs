@@ -2,6 +2,7 @@
 
 use super::{draft::Draft, images};
 use crate::{
+    container::{Namespace, VolumesFrom},
     desired::{Condition, DesiredService},
     drift::Drift,
     ids::ServiceName,
@@ -63,8 +64,30 @@ pub(super) fn obstacle(draft: &mut Draft<'_>, service: &DesiredService) -> Optio
 /// A service that it shares something with and that has no container yet, or is about to get another.
 pub(super) fn unjoined(draft: &Draft<'_>, service: &DesiredService) -> Option<Obstacle> {
     let gone = |name: &&ServiceName| draft.containers_of(name).is_empty() || draft.replaced.contains(*name);
+    if let Some(outsider) = absent_outsider(draft, service) {
+        return Some(Obstacle::new(WaitKind::Dependency, format!("container {outsider} to be there")));
+    }
     let name = service.joins.iter().find(gone)?;
     Some(Obstacle::new(WaitKind::Dependency, format!("{name} to be made")))
+}
+
+/// A container outside the stack whose namespace or volumes it shares, and that is not there.
+fn absent_outsider(draft: &Draft<'_>, service: &DesiredService) -> Option<String> {
+    let spec = &service.spec;
+    let modes = [&spec.network_mode, &spec.ipc, &spec.pid].into_iter().flatten();
+    let shared = modes.filter_map(|mode| match mode {
+        Namespace::Container(name) => Some(name.as_str().to_owned()),
+        Namespace::Mode(_) | Namespace::Service(_) => None,
+    });
+    let volumes = spec.volumes_from.iter().filter_map(|from| match from {
+        VolumesFrom::Container(name) => name.expose().split(':').next().map(str::to_owned),
+        VolumesFrom::Service(_) => None,
+    });
+    let is_there = |name: &str| {
+        let all = &draft.observed.containers;
+        all.iter().any(|found| found.name == name || found.id.as_str().starts_with(name))
+    };
+    shared.chain(volumes).find(|name| !is_there(name))
 }
 
 /// What has to have happened before a container may start.
