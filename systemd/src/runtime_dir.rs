@@ -42,7 +42,7 @@ pub enum PlaceError {
         path: PathBuf,
     },
     /// Others may write there, or it is somebody else's.
-    #[error("{} belongs to user {owner} with mode {mode:04o}, expected the agent's own with 0700", path.display())]
+    #[error("{} belongs to user {owner} with mode {mode:04o}, expected the agent's own that nobody else may write to", path.display())]
     NotOurs {
         /// The folder.
         path: PathBuf,
@@ -122,8 +122,12 @@ impl PlaintextDir {
         let folder = rustix::fs::open(&path, flags, Mode::empty()).map_err(failed)?;
         let facts = rustix::fs::fstat(&folder).map_err(failed)?;
         let mode = facts.st_mode & 0o7777;
-        if facts.st_uid != rustix::process::geteuid().as_raw() || mode & 0o077 != 0 {
+        if facts.st_uid != rustix::process::geteuid().as_raw() || mode & 0o022 != 0 {
             return Err(PlaceError::NotOurs { path, owner: facts.st_uid, mode });
+        }
+        if mode != 0o700 {
+            // An Engine that starts before the agent makes it for the containers that have something bound of it.
+            rustix::fs::fchmod(&folder, Mode::RWXU).map_err(failed)?;
         }
         let kind = rustix::fs::fstatfs(&folder).map_err(failed)?.f_type;
         // The type of this number differs between machines; its low 32 bits are the magic on all of them.
@@ -171,6 +175,8 @@ impl PlaintextDir {
             let name = entry.file_name();
             match rustix::fs::unlinkat(&self.folder, &name, AtFlags::empty()) {
                 Ok(()) | Err(Errno::NOENT) => {}
+                Err(Errno::ISDIR) => rustix::fs::unlinkat(&self.folder, &name, AtFlags::REMOVEDIR)
+                    .map_err(|error| PlaceError::File { path: entry.path(), source: error.into() })?,
                 Err(error) => return Err(PlaceError::File { path: entry.path(), source: error.into() }),
             }
         }
@@ -383,6 +389,7 @@ mod tests {
         let (own, open, other) = (place("db", 0o400), place("db", 0o444), place("other", 0o400));
         assert!(own != open && own != other);
         fs::write(dir.path().join(".half.new"), "written").expect("written");
+        fs::create_dir(dir.path().join("made-by-an-engine")).expect("made");
         dir.keep(&BTreeSet::from([other.clone()])).expect("removed");
         let left: Vec<_> =
             fs::read_dir(dir.path()).expect("there").flatten().map(|entry| entry.path()).collect();
@@ -416,11 +423,15 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_open_to_others_is_refused() {
+    fn a_folder_that_others_may_write_to_is_refused_and_one_that_they_may_read_is_closed() {
         let (top, dir) = opened();
-        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o750)).expect("set");
+        let set = |mode| fs::set_permissions(dir.path(), fs::Permissions::from_mode(mode)).expect("set");
+        set(0o770);
         let error = PlaintextDir::open(top.path(), Medium::Any).expect_err("refused");
-        assert!(matches!(error, PlaceError::NotOurs { mode: 0o750, .. }), "{error}");
+        assert!(matches!(error, PlaceError::NotOurs { mode: 0o770, .. }), "{error}");
+        set(0o755);
+        PlaintextDir::open(top.path(), Medium::Any).expect("opened");
+        assert_eq!(fs::metadata(dir.path()).expect("there").permissions().mode() & 0o7777, 0o700);
     }
 
     #[test]

@@ -7,6 +7,8 @@ use base64::{Engine as _, prelude::BASE64_STANDARD_NO_PAD};
 use sha2::{Digest as _, Sha256, Sha512};
 use zeroize::Zeroizing;
 
+use super::plugin::Plugin;
+
 /// The largest identity file that is looked at.
 const MAX_IDENTITY_FILE: usize = 1 << 20;
 
@@ -95,11 +97,7 @@ impl Identity {
             Key::Native(key) => Some(use_key(key)),
             Key::Ssh(key) => Some(use_key(key.as_ref())),
             Key::Plugin(_) if !plugins => None,
-            Key::Plugin(key) => {
-                let keys = std::slice::from_ref(key);
-                let plugin = age::plugin::IdentityPluginV1::new(key.plugin(), keys, age::NoCallbacks).ok()?;
-                Some(use_key(&plugin))
-            }
+            Key::Plugin(key) => Plugin::of(key).map(|plugin| use_key(&plugin)),
         }
     }
 }

@@ -3,7 +3,7 @@
 //! Nothing here reads a file, the environment or the clock: the caller hands in the file's bytes and the bytes of
 //! each identity. Two things happen outside: a file whose key only a KMS, PGP or Vault can give comes back as
 //! [`SecretError::NeedsProgram`] with the [`ProgramCall`] that the caller may run; and an age *plugin* identity,
-//! only when the caller allowed plugins, is asked by the `age` crate through the plugin's own program.
+//! only when the caller allowed plugins, is asked through the plugin's own program (`plugin.rs`).
 //!
 //! **Start reading at:** [`decrypt`], then `sops/mod.rs` and `age_file.rs`.
 //!
@@ -20,6 +20,7 @@ mod error;
 mod identities;
 mod kind;
 mod plaintext;
+mod plugin;
 mod program;
 mod sops;
 
