@@ -355,6 +355,7 @@ pub fn unknown(stack: &StackName, reason: &str) -> StackStatus {
         services: Vec::new(),
         drift: Vec::new(),
         waiting: Vec::new(),
+        progress: Vec::new(),
         notes: Vec::new(),
         next_wake: None,
         last_pass: None,

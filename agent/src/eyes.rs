@@ -13,7 +13,7 @@ use plan::{
     labels,
     observed::{Observed, ObservedContainer},
     status::EngineStatus,
-    step::{Act, Plan, Target},
+    step::{Plan, Target},
 };
 use tokio::{sync::Mutex, time::Instant};
 
@@ -163,7 +163,7 @@ impl Eyes {
             if let Some(Target::Existing { id, .. }) = step.act.target() {
                 cache.touch(id.as_str());
             }
-            if matches!(step.act, Act::PullImage { .. } | Act::BuildImage { .. } | Act::LoadImage { .. }) {
+            if step.act.brings_image() {
                 cache.clear();
             }
         }

@@ -29,6 +29,7 @@ use crate::{
     decrypt::{Decrypting, Seen, unchanged},
     identities::{self, Found},
     inputs::Look,
+    logins,
     placing::Placing,
     rooted::Rooted,
 };
@@ -121,6 +122,7 @@ pub fn gather(source: Source) -> Want {
             match look(&source, &reader, &loaded.project) {
                 Ok(found) => {
                     inputs = found;
+                    inputs.logins = logins::of_stack(&loaded.project, &reader);
                     inputs.archives = source.archives.of(&loaded.project, &reader);
                     (Ok(Arc::new(loaded.project)), notes)
                 }

@@ -183,6 +183,24 @@ pub fn split(path: &Path, kind: impl Fn(&Path) -> FileKind) -> (PathBuf, Option<
     (path.to_owned(), None)
 }
 
+/// The text of a file, or of one key of an encrypted one, without the end of its line; whatever it is, it is a secret.
+///
+/// # Errors
+/// It cannot be read, or not be decrypted, or has no such key.
+pub fn secret_of(path: &Path, reader: &Decrypting<'_>) -> io::Result<Text> {
+    let (file, key) = split(path, |path| reader.kind(path));
+    let text = match (reader.plaintext(&file)?, key) {
+        (Some(plaintext), Some(key)) => {
+            return reader.one_key(&plaintext, &key);
+        }
+        (None, Some(_)) => return Err(io::Error::other("only an encrypted file has keys to choose from")),
+        (Some(plaintext), None) => String::from_utf8(plaintext.expose().to_vec()),
+        (None, None) => String::from_utf8(reader.read(&file)?.bytes.to_vec()),
+    };
+    let text = text.map_err(|_| io::Error::other("it is no text"))?;
+    Ok(Text::secret(text.trim_end_matches(['\n', '\r'])))
+}
+
 /// The files of the `secrets:` and `configs:` that an enabled service uses, and as whose.
 fn file_objects(project: &Project, troubles: &mut Vec<Trouble>) -> BTreeMap<PathBuf, Wanted> {
     let mut objects: BTreeMap<PathBuf, Wanted> = BTreeMap::new();

@@ -26,6 +26,7 @@ pub mod heard;
 pub mod history;
 pub mod identities;
 pub mod inputs;
+pub mod logins;
 pub mod memory;
 pub mod methods;
 pub mod metrics;

@@ -19,8 +19,8 @@ use plan::{
     ids::{Generation, ProjectName, StackName},
     memory::StackMemory,
     observed::Observed,
-    status::{FailedBy, Phase, StackStatus, Transition, TransitionEvent},
-    step::{Outcome, Plan},
+    status::{FailedBy, Phase, Progress, StackStatus, Transition, TransitionEvent},
+    step::{Outcome, Plan, Step},
 };
 use specs::model::Project;
 use systemd::notify;
@@ -34,7 +34,7 @@ use crate::{
     clock,
     daemon::{Agent, unknown},
     gather::{Source, Want, gather},
-    identities, quoting,
+    identities, logins, quoting,
     report::report,
     rounds::Rounds,
     scheduler::Due,
@@ -154,11 +154,15 @@ impl Agent {
                 return Some(AWAY);
             }
         };
-        let Decided { desired, memory, plan } = self.decided(stack, want, project, &observed).await;
-        let outcomes = quoting::outcomes(self.perform(stack, &engine, &plan).await, &want.secrets);
+        let Decided { desired, memory, mut plan } = self.decided(stack, want, project, &observed).await;
+        let outcomes = quoting::outcomes(self.perform(stack, &engine, &mut plan).await, &want.secrets);
         let (status, remembered, said) =
             account(&desired, &observed, &memory, (&plan, &outcomes), clock::now());
-        self.remember(stack, |memory| *memory = remembered);
+        self.remember(stack, |memory| {
+            // An operator may have said so while steps were done.
+            let holds = std::mem::take(&mut memory.holds);
+            *memory = StackMemory { holds, ..remembered };
+        });
         report(self, &said);
         if plan.steps.is_empty() {
             self.tidy(&observed);
@@ -202,8 +206,8 @@ impl Agent {
             return None;
         }
         let guard = self.removal_guard();
-        let plan = gone_stacks(&observed, &self.host, stack, guard.as_deref());
-        let outcomes = self.perform(stack, &engine, &plan).await;
+        let mut plan = gone_stacks(&observed, &self.host, stack, guard.as_deref());
+        let outcomes = self.perform(stack, &engine, &mut plan).await;
         let said: Vec<Transition> = plan
             .steps
             .iter()
@@ -238,18 +242,34 @@ impl Agent {
     }
 
     /// Does the steps. A snapshot that another stack's pass took meanwhile shows half of them, and counts no more.
-    async fn perform(&self, stack: &StackName, engine: &Engine, plan: &Plan) -> Outcomes {
+    async fn perform(&self, stack: &StackName, engine: &Engine, plan: &mut Plan) -> Outcomes {
         if plan.steps.is_empty() {
             return Outcomes::new();
         }
+        logins::supply(plan).await;
         let begun = self.ear.begin(plan);
-        let outcomes = perform(engine, plan, PARALLEL).await;
+        let outcomes =
+            perform(engine, plan, PARALLEL, &|step, how_far| self.tell(stack, step, how_far)).await;
         self.ear.done(begun, outcomes.values());
         self.eyes.forget(plan).await;
         if let Some(metrics) = self.metrics.get() {
             metrics.did(stack.as_str(), plan, |step| outcomes.get(&step));
         }
         outcomes
+    }
+
+    /// Says how far a step has got that takes a while.
+    fn tell(&self, stack: &StackName, step: &Step, how_far: String) {
+        let known = self.store.stack(stack);
+        let begins = || StackStatus { phase: Phase::Working, ..unknown(stack, &step.act.to_string()) };
+        let mut status = known.unwrap_or_else(begins);
+        let what = step.act.to_string();
+        match status.progress.iter_mut().find(|known| known.what == what) {
+            Some(known) if known.how_far == how_far => return,
+            Some(known) => known.how_far = how_far,
+            None => status.progress.push(Progress { what, how_far, since: clock::now() }),
+        }
+        self.store.put(status);
     }
 
     /// A snapshot, and what it says about stacks that are not declared.

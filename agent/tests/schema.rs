@@ -4,8 +4,8 @@ use plan::{
     drift::{Drift, DriftKind, Subject},
     ids::Time,
     status::{
-        ContainerStatus, EngineStatus, FailedBy, HealthSummary, HostStatus, OpenDrift, Phase, ServiceStatus,
-        StackStatus, VERSION, WaitStatus,
+        ContainerStatus, EngineStatus, FailedBy, HealthSummary, HostStatus, OpenDrift, Phase, Progress,
+        ServiceStatus, StackStatus, VERSION, WaitStatus,
     },
 };
 use serde_json::{Value, json};
@@ -27,6 +27,7 @@ fn full() -> HostStatus {
             health: Some("unhealthy".into()),
             image: "nginx:1".into(),
             image_id: "sha256:0".into(),
+            image_digest: Some("nginx@sha256:1".into()),
             started_at: Some(Time(1)),
             exit_code: Some(137),
         }],
@@ -57,6 +58,11 @@ fn full() -> HostStatus {
             what: "web".into(),
             since: Time(1),
             retry_at: Some(Time(2)),
+        }],
+        progress: vec![Progress {
+            what: "pull image nginx:1".into(),
+            how_far: "1 of 2 layers".into(),
+            since: Time(1),
         }],
         notes: vec!["note".into()],
         next_wake: Some(Time(2)),

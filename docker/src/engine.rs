@@ -22,6 +22,7 @@ use crate::{
     cache::Cache,
     decode,
     encode::{self, Api},
+    images::Pull,
     wire::{Address, Payload, Wire, WireError, query},
 };
 
@@ -210,7 +211,7 @@ impl Engine {
         answers.into_iter().filter_map(Result::transpose).collect()
     }
 
-    /// Does one act; gives the id of what it made.
+    /// Does one act; gives the id of what it made, and says how far it has got where that takes a while.
     ///
     /// # Errors
     /// The Engine refused, or did not answer within `deadline`.
@@ -219,18 +220,33 @@ impl Engine {
         act: &Act,
         made: &Made,
         deadline: Duration,
+        say: &dyn Fn(String),
     ) -> Result<Option<String>, EngineError> {
-        self.perform(act, made, deadline).await.map_err(|source| EngineError::new(act.to_string(), source))
+        self.perform(act, made, deadline, say).await.map_err(|source| {
+            let mut error = EngineError::new(act.to_string(), source);
+            if act.brings_image() {
+                // The Engine passes on what others say: the same question may have another answer later.
+                error.retry = Retry::Later;
+            }
+            error
+        })
     }
 
-    async fn perform(&self, act: &Act, made: &Made, deadline: Duration) -> Result<Option<String>, WireError> {
+    async fn perform(
+        &self,
+        act: &Act,
+        made: &Made,
+        deadline: Duration,
+        say: &dyn Fn(String),
+    ) -> Result<Option<String>, WireError> {
         let id = |target: &Target| id_of(target, made);
         let post = |path: String, body: Payload| async move {
             self.wire.call(Method::POST, &path, body, deadline).await
         };
         let answer = match act {
-            Act::PullImage { reference, platform } => {
-                return self.pull(reference, platform.as_deref(), deadline).await;
+            Act::PullImage { reference, platform, login } => {
+                let pull = Pull { reference, platform: platform.as_deref(), login };
+                return self.pull(pull, deadline, say).await;
             }
             Act::CreateNetwork { spec, labels, .. } => {
                 post("/networks/create".into(), Payload::Json(encode::network(spec, labels))).await?
@@ -335,23 +351,6 @@ impl Engine {
         Ok(Some(id))
     }
 
-    async fn pull(
-        &self,
-        reference: &str,
-        platform: Option<&str>,
-        deadline: Duration,
-    ) -> Result<Option<String>, WireError> {
-        let reference = if has_tag(reference) { reference.to_owned() } else { format!("{reference}:latest") };
-        let platform = platform.map(|platform| format!("&platform={}", query(platform))).unwrap_or_default();
-        let path = format!("/images/create?fromImage={}{platform}", query(&reference));
-        self.wire.call(Method::POST, &path, Payload::Nothing, deadline).await?;
-        // The answer is a stream of lines that may end in an error with a good status: look whether the image is there.
-        self.image_id(&reference).await?.map(Some).ok_or_else(|| WireError::Refused {
-            status: 500,
-            message: format!("pulling {reference} did not bring it"),
-        })
-    }
-
     async fn hook(
         &self,
         id: &str,
@@ -389,10 +388,6 @@ impl Engine {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     }
-}
-
-fn has_tag(reference: &str) -> bool {
-    reference.contains('@') || reference.rsplit('/').next().is_some_and(|name| name.contains(':'))
 }
 
 fn absent(answer: Result<Value, WireError>) -> Result<Option<Value>, WireError> {

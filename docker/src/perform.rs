@@ -12,8 +12,13 @@ use plan::step::{Outcome, Plan, Step, StepId};
 
 use crate::engine::{Engine, EngineError, Made};
 
-/// Does all steps of a plan, at most `limit` at a time.
-pub async fn perform(engine: &Engine, plan: &Plan, limit: usize) -> BTreeMap<StepId, Outcome> {
+/// Does all steps of a plan, at most `limit` at a time. `say` hears how far a step has got that takes a while.
+pub async fn perform(
+    engine: &Engine,
+    plan: &Plan,
+    limit: usize,
+    say: &dyn Fn(&Step, String),
+) -> BTreeMap<StepId, Outcome> {
     let mut outcomes: BTreeMap<StepId, Outcome> = BTreeMap::new();
     let mut made = Made::new();
     let mut left: Vec<&Step> = plan.steps.iter().collect();
@@ -28,7 +33,7 @@ pub async fn perform(engine: &Engine, plan: &Plan, limit: usize) -> BTreeMap<Ste
                     let made = made.clone();
                     running.push(async move {
                         let deadline = Duration::from_millis(step.deadline_ms);
-                        (step.id, engine.act(&step.act, &made, deadline).await)
+                        (step.id, engine.act(&step.act, &made, deadline, &|words| say(step, words)).await)
                     });
                 }
                 _ => left.push(step),

@@ -3,7 +3,7 @@
 use std::{
     fs,
     io::{Read as _, Write as _},
-    os::unix::process::CommandExt as _,
+    os::{fd::AsFd as _, unix::process::CommandExt as _},
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
     sync::atomic::{AtomicU32, Ordering},
@@ -93,6 +93,23 @@ impl Engine {
             );
             sleep(Duration::from_millis(100));
         }
+    }
+
+    /// Does something, on a thread of its own, in the Engine's network, where `127.0.0.1` is its own.
+    ///
+    /// # Panics
+    /// The Engine does not run, or `work` panics.
+    pub fn in_its_network<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
+        let number = fs::read_to_string(self.folder.join("namespaces")).expect("the Engine runs");
+        let network = fs::File::open(format!("/proc/{}/ns/net", number.trim())).expect("its network");
+        std::thread::scope(|scope| {
+            let inside = scope.spawn(move || {
+                let kind = rustix::thread::LinkNameSpaceType::Network;
+                rustix::thread::move_into_link_name_space(network.as_fd(), Some(kind)).expect("root");
+                work()
+            });
+            inside.join().expect("it works")
+        })
     }
 
     /// Kills the Engine, and with it every container.

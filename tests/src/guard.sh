@@ -14,6 +14,8 @@ while read -r word; do
     start)
       unshare --net --mount --pid --fork --kill-child --mount-proc sh "$folder/start" </dev/null >/dev/null 2>>"$folder/dockerd.log" &
       engine=$!
+      # Whoever wants to be in its namespaces finds them by this number.
+      echo $engine >"$folder/namespaces"
       ;;
     kill) halt ;;
   esac

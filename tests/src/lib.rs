@@ -14,6 +14,7 @@ pub mod inspected;
 mod profile;
 mod programs;
 pub mod proxy;
+pub mod registry;
 pub mod secret;
 pub mod takeover;
 

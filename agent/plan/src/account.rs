@@ -11,6 +11,8 @@ use crate::{
     ids::{ServiceName, Time},
     memory::StackMemory,
     observed::{Health, Observed, ObservedContainer, RunState},
+    reference::Reference,
+    resource::ImageFacts,
     sources,
     status::{
         ContainerStatus, HealthSummary, OpenDrift, Phase, ServiceStatus, StackStatus, Transition,
@@ -76,6 +78,7 @@ pub fn account(
         services,
         drift: open,
         waiting,
+        progress: Vec::new(),
         notes: Vec::new(),
         next_wake: retry,
         last_pass: Some(now),
@@ -112,10 +115,7 @@ fn remember_failures(
                 first.get_or_insert_with(|| format!("{}: {error}", step.act));
             }
             Some(Outcome::Done { .. })
-                if matches!(
-                    step.act,
-                    Act::StartContainer { .. } | Act::PullImage { .. } | Act::LoadImage { .. }
-                ) =>
+                if matches!(step.act, Act::StartContainer { .. }) || step.act.brings_image() =>
             {
                 memory.backoff.remove(&key);
             }
@@ -297,8 +297,10 @@ fn compare_open(
     let is_news = |error: &str| !memory.backoff.values().any(|known| known.error.starts_with(error));
     for step in &plan.steps {
         match outcomes.get(&step.id) {
-            Some(Outcome::Done { .. }) => {
-                say(TransitionEvent::Done, None, format!("{}: {}", step.act, step.cause));
+            Some(Outcome::Done { made }) => {
+                let image = made.as_ref().filter(|_| step.act.brings_image());
+                let image = image.map_or_else(String::new, |id| format!("; it is {id}"));
+                say(TransitionEvent::Done, None, format!("{}: {}{image}", step.act, step.cause));
             }
             Some(Outcome::Failed { error, .. }) if is_news(error) => {
                 say(TransitionEvent::Failed, None, format!("{}: {error}", step.act));
@@ -391,7 +393,10 @@ fn services(desired: &Desired, observed: &Observed) -> Vec<ServiceStatus> {
                 name: service.name.clone(),
                 replicas: service.replicas,
                 health,
-                containers: containers.into_iter().map(|found| container_status(found, service)).collect(),
+                containers: containers
+                    .into_iter()
+                    .map(|found| container_status(found, service, observed))
+                    .collect(),
             }
         })
         .collect()
@@ -414,7 +419,21 @@ fn health(container: &ObservedContainer, one_shot: bool) -> HealthSummary {
     }
 }
 
-fn container_status(container: &ObservedContainer, service: &DesiredService) -> ContainerStatus {
+/// The registry's digest of an image, under the name that the container has it by.
+fn digest(image: &ImageFacts, container: &ObservedContainer) -> Option<String> {
+    let named = Reference::parse(container.spec.image.expose());
+    let is_same = |digest: &&String| {
+        let of = Reference::parse(digest);
+        (of.registry, of.repository) == (named.registry.clone(), named.repository.clone())
+    };
+    image.digests.iter().find(is_same).cloned()
+}
+
+fn container_status(
+    container: &ObservedContainer,
+    service: &DesiredService,
+    observed: &Observed,
+) -> ContainerStatus {
     let state = &container.state;
     ContainerStatus {
         name: container.name.clone(),
@@ -428,6 +447,11 @@ fn container_status(container: &ObservedContainer, service: &DesiredService) -> 
             container.spec.image.shown().into_owned()
         },
         image_id: container.image_id.to_string(),
+        image_digest: observed
+            .images
+            .get(container.image_id.as_str())
+            .filter(|_| !service.spec.image.is_secret())
+            .and_then(|image| digest(image, container)),
         started_at: state.started_at,
         exit_code: (state.status == RunState::Exited).then_some(state.exit_code),
     }

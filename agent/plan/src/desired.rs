@@ -140,6 +140,8 @@ pub struct Inputs {
     pub seccomp_profiles: BTreeMap<String, Text>,
     /// Bind sources that are not there.
     pub missing_paths: BTreeSet<PathBuf>,
+    /// The logins of `x-agent.registries`, by registry, or why there is none.
+    pub logins: BTreeMap<String, Result<Login, String>>,
     /// The image archives of `x-agent.images`, by the path as declared.
     pub archives: BTreeMap<PathBuf, Archive>,
     /// Digests of contents that no file has (`content:`, `environment:`) and that are copied into the container, by
@@ -153,6 +155,19 @@ pub struct Inputs {
 /// profile has such a name unless it wants to.
 pub fn content_path(project: &Project, list: &str, name: &str) -> PathBuf {
     project.working_dir.join(format!("compose.yaml#{list}/{name}"))
+}
+
+/// How the Engine introduces itself to a registry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Login {
+    /// The user.
+    pub username: Text,
+    /// The password or access token; empty where there is an identity token.
+    pub password: Text,
+    /// The identity token, instead of both.
+    pub identity_token: Option<Text>,
+    /// Where it comes from, for messages.
+    pub source: String,
 }
 
 /// One image archive.

@@ -78,6 +78,9 @@ pub struct StackStatus {
     pub drift: Vec<OpenDrift>,
     /// What is waited for.
     pub waiting: Vec<WaitStatus>,
+    /// What takes a while and is being done now.
+    #[serde(default)]
+    pub progress: Vec<Progress>,
     /// Warnings of the load, settings that are not acted on.
     pub notes: Vec<String>,
     /// When the stack is looked at again at the latest.
@@ -205,6 +208,9 @@ pub struct ContainerStatus {
     pub image: String,
     /// The image's id.
     pub image_id: String,
+    /// The registry's digest of it, `nginx@sha256:…`, where it came from one.
+    #[serde(default)]
+    pub image_digest: Option<String>,
     /// When it last started.
     pub started_at: Option<Time>,
     /// The last exit status, where it has ended.
@@ -221,6 +227,17 @@ pub struct OpenDrift {
     pub since: Time,
     /// `correcting`, `waiting: …`, `left: …`, `refused: …`.
     pub verdict: String,
+}
+
+/// How far something that takes a while has got.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Progress {
+    /// `pull image nginx:1.27`
+    pub what: String,
+    /// `3 of 5 layers, 12.5 of 80.1 MB`
+    pub how_far: String,
+    /// Since when.
+    pub since: Time,
 }
 
 /// Something that is waited for.

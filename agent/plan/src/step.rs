@@ -9,6 +9,7 @@ use specs::{Text, model::Service};
 
 use crate::{
     container::{ContainerSpec, CopiedFile, Endpoint, Resources, RestartPolicy},
+    desired::Login,
     drift::Drift,
     ids::{ContainerId, Replica},
     resource::{NetworkSpec, VolumeSpec},
@@ -121,6 +122,8 @@ pub enum Act {
         reference: String,
         /// `linux/arm64`.
         platform: Option<String>,
+        /// Who asks, or why nobody does.
+        login: Result<Login, String>,
     },
     /// `POST /build`.
     BuildImage {
@@ -426,6 +429,11 @@ impl Act {
             | Self::RunHook { container, .. } => Some(container),
             _ => None,
         }
+    }
+
+    /// Whether it brings an image to the Engine.
+    pub fn brings_image(&self) -> bool {
+        matches!(self, Self::PullImage { .. } | Self::BuildImage { .. } | Self::LoadImage { .. })
     }
 
     /// The same, to be changed.

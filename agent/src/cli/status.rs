@@ -182,6 +182,16 @@ fn open(stack: &StackStatus, width: Option<usize>) -> String {
     if !waits.is_empty() {
         text.push_str(&waits.render(width));
     }
+    for progress in &stack.progress {
+        let (what, how_far) = (&progress.what, &progress.how_far);
+        let _ = writeln!(
+            text,
+            "  {}{what}:{} {how_far}, {}",
+            BUSY.render(),
+            BUSY.render_reset(),
+            ago(progress.since)
+        );
+    }
     for note in &stack.notes {
         let _ = writeln!(text, "  {}note:{} {note}", FAINT.render(), FAINT.render_reset());
     }
@@ -260,6 +270,7 @@ pub(super) mod tests {
                     since: clock::now(),
                     retry_at: None,
                 }],
+                progress: Vec::new(),
                 notes: vec!["services.web.image: no tag".into()],
                 next_wake: None,
                 last_pass: None,

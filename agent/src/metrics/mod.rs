@@ -148,7 +148,7 @@ mod tests {
         metrics.said(&transition(TransitionEvent::Found));
         metrics.said(&transition(TransitionEvent::Corrected));
         metrics.said(&transition(TransitionEvent::Failed));
-        let act = Act::PullImage { reference: "nginx".into(), platform: None };
+        let act = Act::PullImage { reference: "nginx".into(), platform: None, login: Err(String::new()) };
         let step = Step {
             id: StepId(0),
             act,

@@ -3,3 +3,6 @@
 pub mod archive;
 mod lines;
 mod load;
+mod pull;
+
+pub(crate) use pull::Pull;

@@ -8,6 +8,7 @@ use crate::{
     desired::DesiredService,
     drift::{Drift, DriftKind, Subject},
     memory::{Brought, Pull},
+    reference::Reference,
     step::{Act, Remember, StepId, Verdict, Wait, WaitKind},
 };
 
@@ -61,6 +62,30 @@ pub(super) fn obstacle(draft: &mut Draft<'_>, service: &DesiredService) -> Optio
     Some(Obstacle::Preparing(vec![pull(draft, service, cause)]))
 }
 
+/// A container that is about to be made waits for a fresh image where `pull_policy` wants one: it would only be replaced
+/// again. Where fetching has failed, the image that is there is used.
+pub(super) fn fresh_first(draft: &mut Draft<'_>, service: &DesiredService) -> Option<Obstacle> {
+    let reference = service.spec.image.expose();
+    let is_there = draft.observed.images.contains_key(reference);
+    let has_failed = draft.memory.backoff.contains_key(reference);
+    if !is_there || has_failed || archives::source(draft, reference).is_some() || !is_due(draft, service) {
+        return None;
+    }
+    let cause = format!("services.{}.pull_policy is {}", service.name, service.service.pull_policy);
+    let step = draft.images.get(reference).copied().unwrap_or_else(|| pull(draft, service, cause));
+    Some(Obstacle::Preparing(vec![step]))
+}
+
+/// Whether a `pull_policy` wants an image that is there fetched again.
+fn is_due(draft: &Draft<'_>, service: &DesiredService) -> bool {
+    let last = draft.memory.pulled.get(service.spec.image.expose());
+    match refresh(service.service.pull_policy.expose()) {
+        Refresh::Never => false,
+        Refresh::EachGeneration => last.is_none_or(|last| last.generation != draft.desired.generation),
+        Refresh::After(ms) => last.is_none_or(|last| draft.now.since(last.at) >= ms),
+    }
+}
+
 /// Fetches images that are there and whose policy wants them fresh. Nothing waits for it: what is there is used meanwhile.
 pub(super) fn freshen(draft: &mut Draft<'_>) {
     archives::report(draft);
@@ -75,13 +100,7 @@ pub(super) fn freshen(draft: &mut Draft<'_>) {
             continue;
         }
         let policy = service.service.pull_policy.expose();
-        let last = draft.memory.pulled.get(reference);
-        let due = match refresh(policy) {
-            Refresh::Never => false,
-            Refresh::EachGeneration => last.is_none_or(|last| last.generation != desired.generation),
-            Refresh::After(ms) => last.is_none_or(|last| draft.now.since(last.at) >= ms),
-        };
-        if !due {
+        if !is_due(draft, service) {
             continue;
         }
         let mut drift = image_drift(reference);
@@ -103,7 +122,10 @@ pub(super) fn freshen(draft: &mut Draft<'_>) {
 fn pull(draft: &mut Draft<'_>, service: &DesiredService, cause: String) -> StepId {
     let reference = service.spec.image.expose().to_owned();
     let platform = service.spec.platform.as_ref().map(|platform| platform.expose().to_owned());
-    let step = draft.step(Act::PullImage { reference: reference.clone(), platform }, cause, &[]);
+    let registry = Reference::parse(&reference).registry;
+    let login = draft.desired.inputs.logins.get(&registry).cloned();
+    let login = login.unwrap_or_else(|| Err(format!("x-agent.registries has no login for {registry}")));
+    let step = draft.step(Act::PullImage { reference: reference.clone(), platform, login }, cause, &[]);
     draft.images.insert(reference.clone(), step);
     let pull = Pull { generation: draft.desired.generation.clone(), at: draft.now };
     let brought = Brought { reference: reference.clone(), from: None, at: draft.now };

@@ -6,6 +6,7 @@ use specs::{Text, doc::Key, model::Hook as DeclaredHook};
 
 use super::{
     draft::Draft,
+    images,
     judge::{resolve, shared_ids, spec_for},
     waits::{Gate, gate, obstacle, unjoined},
 };
@@ -32,7 +33,9 @@ pub(super) fn create(
     let mut drift = draft.drift(service, None, DriftKind::Missing, "");
     drift.want.clone_from(&name);
     drift.have = "nothing".into();
-    let stands_in_the_way = obstacle(draft, service).or_else(|| unjoined(draft, service));
+    let stands_in_the_way = obstacle(draft, service)
+        .or_else(|| unjoined(draft, service))
+        .or_else(|| images::fresh_first(draft, service));
     if let Some(obstacle) = stands_in_the_way {
         obstacle.explain(draft, [drift]);
         return;

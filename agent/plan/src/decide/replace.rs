@@ -11,6 +11,7 @@ use specs::settings::{UpdateOrder, UpdatePolicy};
 
 use super::{
     draft::Draft,
+    images,
     judge::{Judgement, declaration, judge},
     make::{make, remove, start, stop, target},
     proof::{Proof, proof},
@@ -47,7 +48,8 @@ pub(super) fn replace(
         .or_else(|| unjoined(draft, service))
         // What runs goes on running until its successor could start.
         .or_else(|| if old.state.status == RunState::Running { awaited(draft, service) } else { None })
-        .or_else(|| turn(draft, service, slot));
+        .or_else(|| turn(draft, service, slot))
+        .or_else(|| images::fresh_first(draft, service));
     if let Some(obstacle) = blocked {
         obstacle.explain(draft, reasons);
         return;

@@ -158,7 +158,7 @@ mod tests {
     }
 
     fn two() -> Plan {
-        let pull = Act::PullImage { reference: "a".into(), platform: None };
+        let pull = Act::PullImage { reference: "a".into(), platform: None, login: Err(String::new()) };
         Plan {
             steps: vec![step(0, pull, &[]), step(1, start("a"), &[0]), step(2, start("b"), &[])],
             memos: Vec::new(),
