@@ -82,7 +82,7 @@ pub enum Value {
 }
 
 /// A mapping's entries in the order of writing.
-pub type Map = IndexMap<Key, Entry>;
+pub type Map = IndexMap<Key, Entry, foldhash::fast::RandomState>;
 
 /// A mapping's key. Where it was an item of a list it may hold a part of a secret; printing it masks it then.
 ///
@@ -314,22 +314,87 @@ impl Path {
     /// The path with one more mapping key.
     #[must_use]
     pub fn key(&self, key: impl Into<Key>) -> Self {
-        let mut parts = self.0.clone();
-        parts.push(Part::Key(key.into()));
-        Self(parts)
+        self.clone().then(Part::Key(key.into()))
     }
 
     /// The path with one more sequence index.
     #[must_use]
     pub fn index(&self, index: usize) -> Self {
-        let mut parts = self.0.clone();
-        parts.push(Part::Index(index));
-        Self(parts)
+        self.clone().then(Part::Index(index))
+    }
+
+    fn then(mut self, part: Part) -> Self {
+        self.0.push(part);
+        self
     }
 
     /// Reads the dotted form of a path of plain keys, such as `services.web`.
     pub fn of(dotted: &str) -> Self {
         Self(dotted.split('.').filter(|part| !part.is_empty()).map(|part| Part::Key(part.into())).collect())
+    }
+}
+
+/// Where a walk through a document stands. It lives on the stack, and is made a [`Path`] only where a problem needs one.
+#[derive(Debug, Clone, Copy)]
+pub enum Trail<'a> {
+    /// At the root.
+    Root,
+    /// At the end of a path that is known already.
+    At(&'a Path),
+    /// Below a mapping's key.
+    Key(&'a Trail<'a>, &'a Key),
+    /// Below a key that Compose knows.
+    Known(&'a Trail<'a>, &'static str),
+    /// Below an item of a sequence.
+    Index(&'a Trail<'a>, usize),
+}
+
+impl<'a> Trail<'a> {
+    /// One mapping key further.
+    pub fn key(&'a self, key: &'a Key) -> Self {
+        Self::Key(self, key)
+    }
+
+    /// One key further that Compose knows.
+    pub fn known(&'a self, key: &'static str) -> Self {
+        Self::Known(self, key)
+    }
+
+    /// One sequence index further.
+    pub fn index(&'a self, index: usize) -> Self {
+        Self::Index(self, index)
+    }
+
+    /// How many steps it is from the root.
+    pub fn depth(&self) -> usize {
+        match self {
+            Self::Root => 0,
+            Self::At(path) => path.0.len(),
+            Self::Key(above, _) | Self::Known(above, _) | Self::Index(above, _) => above.depth() + 1,
+        }
+    }
+
+    /// The same, to be kept.
+    pub fn path(&self) -> Path {
+        match self {
+            Self::Root => Path::default(),
+            Self::At(path) => (*path).clone(),
+            Self::Key(above, key) => above.path().then(Part::Key((*key).clone())),
+            Self::Known(above, key) => above.path().then(Part::Key(Key::known(key))),
+            Self::Index(above, index) => above.path().then(Part::Index(*index)),
+        }
+    }
+}
+
+impl From<&Trail<'_>> for Path {
+    fn from(trail: &Trail<'_>) -> Self {
+        trail.path()
+    }
+}
+
+impl From<&Self> for Path {
+    fn from(path: &Self) -> Self {
+        path.clone()
     }
 }
 

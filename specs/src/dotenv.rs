@@ -115,7 +115,7 @@ impl<'t> Reader<'t> {
         if let Some(odd) =
             written.chars().find(|c| !c.is_alphanumeric() && !"_.-[]".contains(*c) && !c.is_whitespace())
         {
-            let odd = Text::with_secrecy(odd, self.secret);
+            let odd = Text::with_secrecy(odd.to_string(), self.secret);
             return Err(self.fail(message!("unexpected character '{}' in variable name", odd)));
         }
         if written.contains(char::is_whitespace) {

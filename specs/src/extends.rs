@@ -153,7 +153,7 @@ fn from_file(
     for mut document in documents {
         resets = reset::collect(&mut document);
         loader.interpolate(&mut document);
-        let below = whole.get_or_insert_with(|| Node::new(document.span, Value::Map(Map::new())));
+        let below = whole.get_or_insert_with(|| Node::new(document.span, Value::Map(Map::default())));
         reset::clear(below, &resets);
         merge::merge(below, document, &mut loader.problems);
         unify::unify(below, &mut loader.problems);

@@ -108,9 +108,9 @@ fn import(loader: &mut Loader<'_>, document: &mut Node, model: Node, at: Span, p
         };
         let own = top
             .entry(section.into())
-            .or_insert_with(|| Entry { key: at, node: Node::new(at, Value::Map(Map::new())) });
+            .or_insert_with(|| Entry { key: at, node: Node::new(at, Value::Map(Map::default())) });
         if own.node.value == Value::Null {
-            own.node.value = Value::Map(Map::new());
+            own.node.value = Value::Map(Map::default());
         }
         let Value::Map(own) = &mut own.node.value else { continue };
         for (name, entry) in objects {

@@ -5,7 +5,7 @@
 
 use crate::{
     Problem, Text,
-    doc::{Node, Path, Span, Value},
+    doc::{Node, Span, Trail, Value},
     message,
 };
 
@@ -43,7 +43,7 @@ pub enum Failure {
 }
 
 /// Expands every string value below `node`; keys are left alone.
-pub fn expand_document(node: &mut Node, path: &Path, lookup: &dyn Lookup, problems: &mut Vec<Problem>) {
+pub fn expand_document(node: &mut Node, path: &Trail<'_>, lookup: &dyn Lookup, problems: &mut Vec<Problem>) {
     match &mut node.value {
         Value::Str(text) if text.expose().contains('$') => {
             let (mut unset, secret) = (Vec::new(), text.is_secret());
@@ -76,7 +76,7 @@ pub fn expand_document(node: &mut Node, path: &Path, lookup: &dyn Lookup, proble
 }
 
 impl Failure {
-    fn problem(&self, at: Span, path: &Path, text: &Text) -> Problem {
+    fn problem(&self, at: Span, path: &Trail<'_>, text: &Text) -> Problem {
         match self {
             Self::Format => {
                 let message = message!("invalid interpolation format in '{}'", text);
@@ -214,7 +214,7 @@ impl Expansion<'_> {
     fn text(self) -> Text {
         match self.open {
             Some(open) => Text::secret_after(open, self.out),
-            None => Text::Plain(self.out),
+            None => Text::plain(self.out),
         }
     }
 }

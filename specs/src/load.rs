@@ -11,7 +11,7 @@ use std::{
 
 use crate::{
     Message, Problem, Problems, ReadText, Severity, Sources, Text, check, decode,
-    doc::{self, Map, Node, Span, Value},
+    doc::{self, Map, Node, Span, Trail, Value},
     extends, fields, include, interpolate, merge, message,
     model::Project,
     normalize, paths, reset, settings, unify, validate,
@@ -175,7 +175,7 @@ impl Loader<'_> {
             return;
         }
         let lookup = |name: &str| self.environment.get(name).cloned();
-        interpolate::expand_document(document, &doc::Path::default(), &lookup, &mut self.problems);
+        interpolate::expand_document(document, &Trail::Root, &lookup, &mut self.problems);
     }
 
     fn inputs(&mut self) -> Option<Inputs> {
@@ -251,7 +251,7 @@ impl Loader<'_> {
             let resets = reset::collect(&mut document);
             self.interpolate(&mut document);
             extends::apply(self, &mut document, project_dir, &resets);
-            let below = model.get_or_insert_with(|| Node::new(document.span, Value::Map(Map::new())));
+            let below = model.get_or_insert_with(|| Node::new(document.span, Value::Map(Map::default())));
             reset::clear(below, &resets);
             include::apply(self, &mut document, project_dir, chain);
             merge::merge(below, document, &mut self.problems);

@@ -5,32 +5,45 @@
 
 use crate::{
     Problem, Text,
-    doc::{Entry, Key, Map, Node, Part, Path, Value},
+    doc::{Entry, Key, Map, Node, Span, Trail, Value},
     message,
     values::scalar_text,
 };
 
 /// Puts `over` on top of `base`.
 pub fn merge(base: &mut Node, over: Node, problems: &mut Vec<Problem>) {
-    merge_at(base, over, &Path::default(), problems);
+    merge_at(base, over, &Trail::Root, problems);
 }
 
-/// A path's keys with indices and the names of objects left out of account: `services.*.ports`.
-fn pattern(path: &Path) -> Vec<&str> {
-    path.0
-        .iter()
-        .enumerate()
-        .map(|(nth, part)| match part {
-            Part::Key(_) if nth == 1 => "*",
-            Part::Key(key) => key.expose(),
-            Part::Index(_) => "*",
-        })
-        .collect()
+/// How many keys of a path are looked at for a rule: `services.*.volumes.*.volume.labels`.
+const LONGEST_RULE: usize = 6;
+
+/// A path's keys with indices and the names of objects left out of account: `services.*.ports`. Nothing for a path that is
+/// longer than any rule.
+fn pattern<'a>(path: &Trail<'a>, room: &'a mut [&'a str; LONGEST_RULE]) -> &'a [&'a str] {
+    let depth = path.depth();
+    if depth > LONGEST_RULE {
+        return &[];
+    }
+    let mut at = *path;
+    for nth in (0..depth).rev() {
+        let (above, key) = match at {
+            Trail::Key(above, _) if nth == 1 => (above, "*"),
+            Trail::Key(above, key) => (above, key.expose()),
+            Trail::Known(above, key) => (above, key),
+            Trail::Index(above, _) => (above, "*"),
+            Trail::Root | Trail::At(_) => break,
+        };
+        room[nth] = key;
+        at = *above;
+    }
+    &room[..depth]
 }
 
-fn merge_at(base: &mut Node, over: Node, path: &Path, problems: &mut Vec<Problem>) {
-    let pattern = pattern(path);
-    match pattern.as_slice() {
+fn merge_at(base: &mut Node, over: Node, path: &Trail<'_>, problems: &mut Vec<Problem>) {
+    let mut room = [""; LONGEST_RULE];
+    let pattern = pattern(path, &mut room);
+    match pattern {
         ["services", _, "command" | "entrypoint"]
         | ["services", _, "healthcheck", "test"]
         | ["services", _, "ulimits", _] => {
@@ -44,7 +57,7 @@ fn merge_at(base: &mut Node, over: Node, path: &Path, problems: &mut Vec<Problem
         }
         _ => {}
     }
-    match pattern.as_slice() {
+    match pattern {
         [
             "services",
             _,
@@ -90,7 +103,7 @@ fn merge_at(base: &mut Node, over: Node, path: &Path, problems: &mut Vec<Problem
     }
 }
 
-fn merge_plain(base: &mut Node, over: Node, path: &Path, problems: &mut Vec<Problem>) {
+fn merge_plain(base: &mut Node, over: Node, path: &Trail<'_>, problems: &mut Vec<Problem>) {
     match (&mut base.value, over.value) {
         (Value::Map(below), Value::Map(above)) => {
             for (key, entry) in above {
@@ -109,7 +122,8 @@ fn merge_plain(base: &mut Node, over: Node, path: &Path, problems: &mut Vec<Prob
         (Value::Seq(below), Value::Seq(above)) => below.extend(above),
         (Value::Map(_) | Value::Seq(_), above) | (_, above @ (Value::Map(_) | Value::Seq(_))) => {
             let found = Node::new(over.span, above);
-            let message = message!("cannot override {}: {} below, {} here", path, base.kind(), found.kind());
+            let message =
+                message!("cannot override {}: {} below, {} here", path.path(), base.kind(), found.kind());
             problems.push(
                 Problem::error("override", over.span, path, message).related(base.span, "the value below"),
             );
@@ -129,7 +143,7 @@ fn append_as_lists(base: &mut Node, over: Node) {
     base.span = over.span;
 }
 
-fn as_list(value: Value, span: crate::doc::Span) -> Vec<Node> {
+fn as_list(value: Value, span: Span) -> Vec<Node> {
     match value {
         Value::Seq(items) => items,
         Value::Map(map) => {
@@ -171,10 +185,10 @@ fn drop_equal(node: &mut Node) {
 
 fn names_to_map(node: &mut Node, condition: Option<&str>) {
     let Value::Seq(items) = &node.value else { return };
-    let mut map = Map::new();
+    let mut map = Map::default();
     for item in items {
         let value = condition.map_or(Value::Null, |condition| {
-            let mut fields = Map::new();
+            let mut fields = Map::default();
             let put = |fields: &mut Map, key: &str, value| {
                 fields.insert(key.into(), Entry { key: item.span, node: Node::new(item.span, value) });
             };
@@ -197,9 +211,9 @@ fn context_to_map(node: &mut Node) {
 
 /// Pools of one subnet are one; the others follow in the order in which Docker Compose comes upon them, which leaves out
 /// a pool of the base where the override has only others.
-fn merge_pools(base: &mut Node, over: Node, path: &Path, problems: &mut Vec<Problem>) {
+fn merge_pools(base: &mut Node, over: Node, path: &Trail<'_>, problems: &mut Vec<Problem>) {
     let Value::Seq(above) = over.value else {
-        let message = message!("cannot override {}: expected a list, found {}", path, over.kind());
+        let message = message!("cannot override {}: expected a list, found {}", path.path(), over.kind());
         problems.push(Problem::error("override", over.span, path, message));
         return;
     };

@@ -28,7 +28,7 @@ pub fn normalize(document: &mut Node, name: &str, environment: &dyn Lookup) {
         let networks = section(top, "networks");
         networks.entry("default".into()).or_insert_with(|| Entry {
             key: Span::default(),
-            node: Node::new(Span::default(), Value::Map(Map::new())),
+            node: Node::new(Span::default(), Value::Map(Map::default())),
         });
     }
     for kind in ["networks", "volumes", "configs", "secrets"] {
@@ -40,7 +40,7 @@ fn names(top: &mut Map, kind: &str, project: &str) {
     let Some(Value::Map(entries)) = top.get_mut(kind).map(|entry| &mut entry.node.value) else { return };
     for (key, entry) in entries.iter_mut() {
         if entry.node.value == Value::Null {
-            entry.node.value = Value::Map(Map::new());
+            entry.node.value = Value::Map(Map::default());
         }
         let Value::Map(object) = &mut entry.node.value else { continue };
         if object.get("name").is_some_and(|name| name.node.value != Value::Null) {
@@ -192,7 +192,7 @@ fn implied_dependencies(service: &mut Map) {
         if edges.contains_key(&*name) {
             continue;
         }
-        let mut edge = Map::new();
+        let mut edge = Map::default();
         put(&mut edge, "condition", Value::Str("service_started".into()));
         if restart {
             put(&mut edge, "restart", Value::Bool(true));
@@ -218,7 +218,7 @@ fn section<'m>(fields: &'m mut Map, key: &str) -> &'m mut Map {
         .entry(key.into())
         .or_insert_with(|| Entry { key: Span::default(), node: Node::new(Span::default(), Value::Null) });
     if !matches!(entry.node.value, Value::Map(_)) {
-        entry.node.value = Value::Map(Map::new());
+        entry.node.value = Value::Map(Map::default());
     }
     match &mut entry.node.value {
         Value::Map(map) => map,

@@ -41,18 +41,18 @@ pub struct Problem {
 
 impl Problem {
     /// An error that stops the load of this stack.
-    pub fn error(rule: &'static str, at: Span, path: &Path, message: impl Into<Message>) -> Self {
-        Self::new(Severity::Error, rule, at, path, message.into())
+    pub fn error(rule: &'static str, at: Span, path: impl Into<Path>, message: impl Into<Message>) -> Self {
+        Self::new(Severity::Error, rule, at, path.into(), message.into())
     }
 
     /// Something to know that stops nothing.
-    pub fn warning(rule: &'static str, at: Span, path: &Path, message: impl Into<Message>) -> Self {
-        Self::new(Severity::Warning, rule, at, path, message.into())
+    pub fn warning(rule: &'static str, at: Span, path: impl Into<Path>, message: impl Into<Message>) -> Self {
+        Self::new(Severity::Warning, rule, at, path.into(), message.into())
     }
 
-    fn new(severity: Severity, rule: &'static str, at: Span, path: &Path, message: Message) -> Self {
+    fn new(severity: Severity, rule: &'static str, at: Span, path: Path, message: Message) -> Self {
         let at = at.is_written().then_some(at);
-        Self { severity, rule: Rule(rule), at, path: path.clone(), message, hint: None, related: Vec::new() }
+        Self { severity, rule: Rule(rule), at, path, message, hint: None, related: Vec::new() }
     }
 
     /// The same problem with advice on what to write.

@@ -1,64 +1,52 @@
 //! Does a merged document have the shape that the Compose Specification's own schema asks for?
 //!
-//! The schema (`schema/compose-spec.json`, Apache-2.0, compose-spec/compose-go v2.9.1) is data; this file walks it with
-//! exactly the keywords that it uses, so that every error has its place, its expectation and a hint.
+//! The schema (`schema/compose-spec.json`, Apache-2.0, compose-spec/compose-go v2.9.1) is data; this file walks its rules
+//! with exactly the keywords that it uses, so that every error has its place, its expectation and a hint.
 
-use std::{
-    collections::BTreeMap,
-    sync::{LazyLock, Mutex, PoisonError},
-};
-
-use regex::Regex;
-use serde_json::{Map as Object, Value as Json};
+use std::collections::HashMap;
 
 use crate::{
     Message, Problem,
-    doc::{Key, Node, Path, Span, Value},
+    doc::{Key, Map, Node, Path, Span, Trail, Value},
     message,
     values::scalar_text,
 };
 
-static SCHEMA: LazyLock<Json> = LazyLock::new(|| {
-    serde_json::from_str(include_str!("schema/compose-spec.json")).unwrap_or(Json::Bool(true))
-});
+mod rules;
+
+use rules::{Others, Rules};
 
 /// Holds a document against the schema; every value that does not fit is a problem.
 pub fn validate(document: &Node, problems: &mut Vec<Problem>) {
-    check(document, &SCHEMA, &Path::default(), problems);
+    check(document, rules::root(), &Trail::Root, problems);
 }
 
-fn check(node: &Node, schema: &'static Json, path: &Path, problems: &mut Vec<Problem>) {
-    let Some(rules) = schema.as_object() else { return };
-    if let Some(target) = rules.get("$ref").and_then(Json::as_str) {
-        if let Some(schema) = SCHEMA.pointer(target.trim_start_matches('#')) {
-            check(node, schema, path, problems);
-        }
-        return;
-    }
-    if let Some(wanted) = rules.get("type")
-        && !names(wanted).iter().any(|name| is(node, name))
-    {
-        let message = message!("expected {}, found {}", words(&names(wanted)), node.kind());
+fn check(node: &Node, rules: &'static Rules, path: &Trail<'_>, problems: &mut Vec<Problem>) {
+    let rules = rules.resolved();
+    if !rules.takes(&node.value) {
+        let message = message!("expected {}, found {}", words(rules.kinds()), node.kind());
         problems.push(Problem::error("type", node.span, path, message));
         return;
     }
-    if let Some(choices) = rules.get("oneOf").and_then(Json::as_array) {
-        one_of(node, choices, path, problems);
+    if !rules.choices.is_empty() {
+        one_of(node, &rules.choices, path, problems);
     }
     scalar(node, rules, path, problems);
     match &node.value {
-        Value::Map(_) => mapping(node, rules, path, problems),
+        Value::Map(map) => mapping(node, map, rules, path, problems),
         Value::Seq(items) => sequence(items, rules, path, problems),
         _ => {}
     }
 }
 
-/// The choice that goes wrong deepest explains best what is wrong.
-fn one_of(node: &Node, choices: &'static [Json], path: &Path, problems: &mut Vec<Problem>) {
+/// The choice that goes wrong deepest explains best what is wrong; one of another kind is not meant where one is of this.
+fn one_of(node: &Node, choices: &'static [Rules], path: &Trail<'_>, problems: &mut Vec<Problem>) {
     let mut fitting = 0;
     let mut best: Vec<Problem> = Vec::new();
     let depth = |found: &[Problem]| found.iter().map(|problem| problem.path.0.len()).max().unwrap_or(0);
-    for choice in choices {
+    let is_meant = |choice: &&Rules| choice.resolved().takes(&node.value);
+    let any = choices.iter().any(|choice| is_meant(&choice));
+    for choice in choices.iter().filter(|choice| !any || is_meant(choice)) {
         let mut found = Vec::new();
         check(node, choice, path, &mut found);
         if found.is_empty() {
@@ -74,19 +62,18 @@ fn one_of(node: &Node, choices: &'static [Json], path: &Path, problems: &mut Vec
     }
 }
 
-fn scalar(node: &Node, rules: &'static Object<String, Json>, path: &Path, problems: &mut Vec<Problem>) {
+fn scalar(node: &Node, rules: &'static Rules, path: &Trail<'_>, problems: &mut Vec<Problem>) {
     let mut wrong = |message: Message| problems.push(Problem::error("schema", node.span, path, message));
-    if let Some(Json::Array(values)) = rules.get("enum") {
+    if !rules.values.is_empty() {
         let text = scalar_text(&node.value);
-        let allowed: Vec<&'static str> = values.iter().filter_map(Json::as_str).collect();
-        if !allowed.contains(&text.expose()) {
-            wrong(message!("expected one of {}, found '{}'", Message::list(&allowed, ", "), text));
+        if !rules.values.contains(&text.expose()) {
+            wrong(message!("expected one of {}, found '{}'", Message::list(&rules.values, ", "), text));
         }
     }
-    if let (Some(pattern), Value::Str(text)) = (rules.get("pattern").and_then(Json::as_str), &node.value)
-        && !matches(pattern, text.expose())
+    if let (Some(pattern), Value::Str(text)) = (&rules.pattern, &node.value)
+        && !pattern.matches(text.expose())
     {
-        wrong(message!("'{}' does not match {}", text, pattern));
+        wrong(message!("'{}' does not match {}", text, pattern.text()));
     }
     let number = match node.value {
         #[expect(clippy::cast_precision_loss, reason = "the bounds are small")]
@@ -94,49 +81,41 @@ fn scalar(node: &Node, rules: &'static Object<String, Json>, path: &Path, proble
         Value::Float(number) => number,
         _ => return,
     };
-    if let Some(least) = rules.get("minimum").and_then(Json::as_f64).filter(|least| number < *least) {
+    if let Some(least) = rules.least.filter(|least| number < *least) {
         wrong(message!("must be at least {}", least));
     }
-    if let Some(most) = rules.get("maximum").and_then(Json::as_f64).filter(|most| number > *most) {
+    if let Some(most) = rules.most.filter(|most| number > *most) {
         wrong(message!("must be at most {}", most));
     }
 }
 
-fn mapping(node: &Node, rules: &'static Object<String, Json>, path: &Path, problems: &mut Vec<Problem>) {
-    let Some(map) = node.as_map() else { return };
-    let known = rules.get("properties").and_then(Json::as_object);
-    let patterns = rules.get("patternProperties").and_then(Json::as_object);
+fn mapping(node: &Node, map: &Map, rules: &'static Rules, path: &Trail<'_>, problems: &mut Vec<Problem>) {
     for (key, entry) in map {
+        let here = path.key(key);
+        let known = rules.known.as_ref().and_then(|known| known.get(key.expose()));
+        let patterns =
+            rules.patterns.iter().filter(|(pattern, _)| pattern.matches(key)).map(|(_, rules)| rules);
         let mut taken = false;
-        if let Some(schema) = known.and_then(|known| known.get(&**key)) {
+        for rules in known.into_iter().chain(patterns) {
             taken = true;
-            check(&entry.node, schema, &path.key(key), problems);
+            check(&entry.node, rules, &here, problems);
         }
-        for (_, schema) in patterns.into_iter().flatten().filter(|(pattern, _)| matches(pattern, key)) {
-            taken = true;
-            check(&entry.node, schema, &path.key(key), problems);
-        }
-        match rules.get("additionalProperties") {
-            Some(Json::Bool(false)) if !taken => {
-                problems.push(unknown(key, entry.key, known, &path.key(key)));
-            }
-            Some(schema @ Json::Object(_)) if !taken => {
-                check(&entry.node, schema, &path.key(key), problems);
-            }
+        match &rules.others {
+            Others::Refused if !taken => problems.push(unknown(key, entry.key, rules, &here.path())),
+            Others::Ruled(rules) if !taken => check(&entry.node, rules, &here, problems),
             _ => {}
         }
     }
-    for key in rules.get("required").map(names).unwrap_or_default() {
-        if !map.contains_key(key) {
-            problems.push(Problem::error("missing-key", node.span, path, message!("'{}' is missing", key)));
-        }
+    for key in rules.required.iter().filter(|key| !map.contains_key(**key)) {
+        problems.push(Problem::error("missing-key", node.span, path, message!("'{}' is missing", *key)));
     }
 }
 
-fn unknown(key: &Key, at: Span, known: Option<&'static Object<String, Json>>, path: &Path) -> Problem {
+fn unknown(key: &Key, at: Span, rules: &'static Rules, path: &Path) -> Problem {
     let problem = Problem::error("unknown-key", at, path, message!("unknown key '{}'", key));
+    let known = rules.known.as_ref();
     let near = known.and_then(|known| {
-        known.keys().map(|name| (distance(key, name), name.as_str())).filter(|(far, _)| *far <= 2).min()
+        known.keys().map(|name| (distance(key, name), *name)).filter(|(far, _)| *far <= 2).min()
     });
     match near {
         Some((_, name)) => problem.hint(message!("did you mean '{}'?", name)),
@@ -147,35 +126,27 @@ fn unknown(key: &Key, at: Span, known: Option<&'static Object<String, Json>>, pa
     }
 }
 
-fn sequence(items: &[Node], rules: &'static Object<String, Json>, path: &Path, problems: &mut Vec<Problem>) {
-    if let Some(schema) = rules.get("items") {
+fn sequence(items: &[Node], rules: &'static Rules, path: &Trail<'_>, problems: &mut Vec<Problem>) {
+    if let Some(rules) = &rules.items {
         for (nth, item) in items.iter().enumerate() {
-            check(item, schema, &path.index(nth), problems);
+            check(item, rules, &path.index(nth), problems);
         }
     }
-    if rules.get("uniqueItems") == Some(&Json::Bool(true)) {
-        let mut seen = std::collections::HashMap::new();
-        for (nth, item) in items.iter().enumerate() {
-            let key = (item.kind(), scalar_text(&item.value));
-            if item.as_map().is_none()
-                && item.as_seq().is_none()
-                && let Some(first) = seen.insert(key, item.span)
-            {
-                let problem =
-                    Problem::error("duplicate-item", item.span, &path.index(nth), "stands here twice");
-                problems.push(problem.related(first, "first here"));
-            }
+    if !rules.unique || items.len() < 2 {
+        return;
+    }
+    let mut seen = HashMap::new();
+    let scalars =
+        items.iter().enumerate().filter(|(_, item)| item.as_map().is_none() && item.as_seq().is_none());
+    for (nth, item) in scalars {
+        if let Some(first) = seen.insert((item.kind(), scalar_text(&item.value)), item.span) {
+            let problem = Problem::error("duplicate-item", item.span, &path.index(nth), "stands here twice");
+            problems.push(problem.related(first, "first here"));
         }
     }
 }
 
-fn names(value: &'static Json) -> Vec<&'static str> {
-    match value {
-        Json::Array(names) => names.iter().filter_map(Json::as_str).collect(),
-        other => other.as_str().into_iter().collect(),
-    }
-}
-
+/// The schema's words for kinds in ours.
 fn words(names: &[&'static str]) -> Message {
     let word = |name: &&'static str| match *name {
         "object" => "a mapping",
@@ -187,44 +158,6 @@ fn words(names: &[&'static str]) -> Message {
         _ => "a string",
     };
     Message::list(&names.iter().map(word).collect::<Vec<_>>(), " or ")
-}
-
-fn is(node: &Node, name: &str) -> bool {
-    match &node.value {
-        Value::Null => name == "null",
-        Value::Bool(_) => name == "boolean",
-        Value::Int(_) | Value::BigInt(_) => matches!(name, "integer" | "number"),
-        Value::Float(number) => name == "number" || name == "integer" && number.fract() == 0.0,
-        Value::Str(_) => name == "string",
-        Value::Seq(_) => name == "array",
-        Value::Map(_) => name == "object",
-    }
-}
-
-/// The six patterns of the schema; the frequent ones without a regular expression.
-fn matches(pattern: &str, text: &str) -> bool {
-    match pattern {
-        "^x-" => text.starts_with("x-"),
-        "^.+$" => !text.is_empty(),
-        "^[a-z]+$" => !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_lowercase()),
-        "^[a-zA-Z0-9._-]+$" => {
-            !text.is_empty()
-                && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
-        }
-        _ => compiled(pattern).is_some_and(|pattern| pattern.is_match(text)),
-    }
-}
-
-/// A pattern's regular expression, made once: making it costs more than loading the rest of a small file.
-fn compiled(pattern: &str) -> Option<Regex> {
-    static MADE: Mutex<BTreeMap<String, Regex>> = Mutex::new(BTreeMap::new());
-    let mut made = MADE.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(known) = made.get(pattern) {
-        return Some(known.clone());
-    }
-    let new = Regex::new(pattern).ok()?;
-    made.insert(pattern.to_owned(), new.clone());
-    Some(new)
 }
 
 /// Levenshtein's distance, for "did you mean".

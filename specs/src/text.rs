@@ -4,21 +4,21 @@
 //! decrypted. Printing it by any formatting trait masks it; only [`Text::expose`] gives the content out, so that
 //! `git grep expose` lists every place where a secret can leave the program.
 
-use std::{borrow::Cow, cmp::Ordering, fmt, hash, ops::Range};
+use std::{borrow::Cow, cmp::Ordering, fmt, hash, ops::Range, sync::Arc};
 
 use zeroize::Zeroizing;
 
 /// What stands in for a secret wherever a person or a program looks.
 pub const MASK: &str = "***";
 
-/// A string that knows whether it holds (a part of) a secret.
+/// A string that knows whether it holds (a part of) a secret. One that was written in the open is cheap to copy.
 ///
 /// Equality and order look at the content, not at the secrecy: the same value read from a plain file and from an
 /// encrypted one is the same value.
 #[derive(Clone)]
 pub enum Text {
     /// Written in the open.
-    Plain(String),
+    Plain(Arc<str>),
     /// Decrypted, or built from something decrypted.
     Secret {
         /// The content; wiped when dropped.
@@ -30,8 +30,8 @@ pub enum Text {
 
 impl Text {
     /// A value that was written in the open.
-    pub fn plain(value: impl Into<String>) -> Self {
-        Self::Plain(value.into())
+    pub fn plain<'v>(value: impl Into<Cow<'v, str>>) -> Self {
+        Self::Plain(value.into().into())
     }
 
     /// A value that came out of an encrypted file.
@@ -48,13 +48,14 @@ impl Text {
     pub fn after(open: &str, rest: &Self) -> Self {
         let value = format!("{open}{}", rest.expose());
         match rest {
-            Self::Plain(_) => Self::Plain(value),
+            Self::Plain(_) => Self::plain(value),
             Self::Secret { open: more, .. } => Self::secret_after(open.len() + more, value),
         }
     }
 
     /// `value`, as secret as `secret` says: for pieces cut out of another text.
-    pub fn with_secrecy(value: impl Into<String>, secret: bool) -> Self {
+    pub fn with_secrecy<'v>(value: impl Into<Cow<'v, str>>, secret: bool) -> Self {
+        let value = value.into();
         if secret { Self::secret(value) } else { Self::plain(value) }
     }
 
@@ -110,7 +111,7 @@ impl Text {
 
 impl Default for Text {
     fn default() -> Self {
-        Self::Plain(String::new())
+        Self::plain("")
     }
 }
 
@@ -181,7 +182,7 @@ impl From<Zeroizing<String>> for Text {
 
 impl From<String> for Text {
     fn from(value: String) -> Self {
-        Self::Plain(value)
+        Self::plain(value)
     }
 }
 

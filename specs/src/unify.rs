@@ -6,7 +6,7 @@ use std::collections::{HashMap, hash_map};
 
 use crate::{
     Problem,
-    doc::{Map, Node, Path, Value},
+    doc::{Map, Node, Trail, Value},
     message,
     values::scalar_text,
 };
@@ -15,7 +15,7 @@ use crate::{
 pub fn unify(document: &mut Node, problems: &mut Vec<Problem>) {
     let Value::Map(top) = &mut document.value else { return };
     if let Some(Value::Map(services)) = top.get_mut("services").map(|entry| &mut entry.node.value) {
-        let path = Path::of("services");
+        let path = Trail::Known(&Trail::Root, "services");
         for (name, entry) in services.iter_mut() {
             if let Value::Map(service) = &mut entry.node.value {
                 complete_enough(service, &path.key(name), problems);
@@ -37,7 +37,7 @@ pub fn unify(document: &mut Node, problems: &mut Vec<Problem>) {
 type Key<'k> = &'k dyn Fn(&Node) -> Option<String>;
 
 /// What has no target cannot be told from another: a mount, a device, a port.
-fn complete_enough(service: &Map, path: &Path, problems: &mut Vec<Problem>) {
+fn complete_enough(service: &Map, path: &Trail<'_>, problems: &mut Vec<Problem>) {
     for (key, needed) in
         [("volumes", "target"), ("devices", "target"), ("ports", "target"), ("env_file", "path")]
     {
@@ -45,18 +45,18 @@ fn complete_enough(service: &Map, path: &Path, problems: &mut Vec<Problem>) {
         for (nth, item) in items.iter().enumerate() {
             if item.as_map().is_some_and(|fields| !fields.contains_key(needed)) {
                 let message = message!("'{}' is missing", needed);
-                problems.push(Problem::error("missing-key", item.span, &path.key(key).index(nth), message));
+                problems.push(Problem::error("missing-key", item.span, &path.known(key).index(nth), message));
             }
         }
     }
     if let Some(Value::Seq(items)) = service.get("expose").map(|entry| &entry.node.value) {
         for (nth, item) in items.iter().enumerate().filter(|(_, item)| matches!(item.value, Value::Float(_)))
         {
-            let path = path.key("expose").index(nth);
+            let path = path.known("expose");
             problems.push(Problem::error(
                 "type",
                 item.span,
-                &path,
+                &path.index(nth),
                 "expected a port, found a number with a fraction",
             ));
         }

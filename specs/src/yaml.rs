@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 
 use granit_parser::{Event, Parser, ScalarStyle};
+use indexmap::map;
 
 use crate::{
     Message, Problem, Text,
@@ -133,22 +134,22 @@ impl Composer<'_> {
 
     fn take(&mut self, event: Event<'_>, span: granit_parser::Span) -> Result<(), Vec<Problem>> {
         let at = self.span(&span);
-        let tag = span.tag_span().and_then(|tag| tag.slice(self.text)).unwrap_or("").to_owned();
+        let tag = span.tag_span().and_then(|tag| tag.slice(self.text)).unwrap_or("");
         match event {
             Event::Scalar(text, style, anchor, _) => {
-                let node = self.scalar(&text, style, &tag, at);
+                let node = self.scalar(&text, style, tag, at);
                 self.keep(anchor, &node, 1);
                 self.quoted = style != ScalarStyle::Plain;
                 self.add(node)?;
                 self.quoted = false;
             }
-            Event::SequenceStart(_, anchor, _) => self.open(at, &tag, anchor, Content::Seq(Vec::new()))?,
+            Event::SequenceStart(_, anchor, _) => self.open(at, tag, anchor, Content::Seq(Vec::new()))?,
             Event::MappingStart(_, anchor, _) => {
                 self.open(
                     at,
-                    &tag,
+                    tag,
                     anchor,
-                    Content::Map { entries: Map::new(), key: None, merges: Vec::new() },
+                    Content::Map { entries: Map::default(), key: None, merges: Vec::new() },
                 )?;
             }
             Event::SequenceEnd | Event::MappingEnd => self.close()?,
@@ -224,7 +225,6 @@ impl Composer<'_> {
         if self.nodes > MAX_NODES {
             return Err(self.fail(node.span, message!("more than {} values", MAX_NODES)));
         }
-        let path = self.path();
         let Some(open) = self.stack.last_mut() else {
             self.documents.push(node);
             return Ok(());
@@ -234,11 +234,10 @@ impl Composer<'_> {
             Content::Map { key: slot @ None, .. } => {
                 let Value::Str(text) = &node.value else {
                     let message = message!("keys must be strings, found {}", node.kind());
-                    self.problems.push(
-                        Problem::error("non-string-key", node.span, &path, message)
-                            .hint("put quotes around it"),
-                    );
                     *slot = Some((format!("\u{0}{}", self.nodes).into(), node.span));
+                    let path = self.path_above();
+                    let problem = Problem::error("non-string-key", node.span, &path, message);
+                    self.problems.push(problem.hint("put quotes around it"));
                     return Ok(());
                 };
                 let name = text.expose();
@@ -253,35 +252,47 @@ impl Composer<'_> {
                     _ => (key, false),
                 };
                 if is_merge {
-                    if !merges.is_empty() {
-                        self.problems.push(Problem::error(
-                            "duplicate-key",
-                            at,
-                            &path,
-                            "mapping key \"<<\" is already defined",
-                        ));
-                    }
                     merges.push(node);
-                } else if let Some(first) = entries.get(&*key) {
-                    let message =
-                        message!("mapping key \"{}\" is already defined at line {}", key, first.key.line);
-                    self.problems.push(
-                        Problem::error("duplicate-key", at, &path.key(&key), message)
-                            .hint("keep one of the two")
-                            .related(first.key, "first defined here"),
-                    );
-                } else {
-                    entries.insert(key, Entry { key: at, node });
+                    if merges.len() > 1 {
+                        let message = "mapping key \"<<\" is already defined";
+                        self.problems.push(Problem::error("duplicate-key", at, &self.path(), message));
+                    }
+                    return Ok(());
+                }
+                match entries.entry(key) {
+                    map::Entry::Vacant(place) => {
+                        place.insert(Entry { key: at, node });
+                    }
+                    map::Entry::Occupied(first) => {
+                        let (key, first) = (first.key().clone(), first.get().key);
+                        self.repeated(&key, at, first);
+                    }
                 }
             }
         }
         Ok(())
     }
 
+    fn repeated(&mut self, key: &Key, at: Span, first: Span) {
+        let message = message!("mapping key \"{}\" is already defined at line {}", key, first.line);
+        self.problems.push(
+            Problem::error("duplicate-key", at, &self.path().key(key), message)
+                .hint("keep one of the two")
+                .related(first, "first defined here"),
+        );
+    }
+
     /// Whether what comes next belongs to a top-level `x-…`.
     fn in_extension(&self) -> bool {
         matches!(self.stack.first().map(|open| &open.content),
             Some(Content::Map { key: Some((key, _)), .. }) if key.starts_with("x-"))
+    }
+
+    /// The path of the mapping that stands open.
+    fn path_above(&self) -> Path {
+        let mut path = self.path();
+        path.0.pop();
+        path
     }
 
     fn path(&self) -> Path {

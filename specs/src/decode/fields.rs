@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::{extensions_of, map_of};
 use crate::{
     Message, Problem, Text,
-    doc::{Key, Map, Node, Path, Value},
+    doc::{Key, Map, Node, Trail, Value},
     message,
     model::{Bytes, Duration, Extensions, FileMode},
     values::{parse_bytes, parse_duration, scalar_text, split_words},
@@ -14,37 +14,37 @@ use crate::{
 /// The fields of one mapping; reads of absent fields give the empty value.
 pub(super) struct Fields<'a, 'p> {
     map: Option<&'a Map>,
-    path: &'p Path,
+    path: &'p Trail<'p>,
     problems: &'p mut Vec<Problem>,
 }
 
 impl<'a, 'p> Fields<'a, 'p> {
     /// The fields of `node`; `None`, and a problem, where it is no mapping.
-    pub(super) fn of(node: &'a Node, path: &'p Path, problems: &'p mut Vec<Problem>) -> Option<Self> {
+    pub(super) fn of(node: &'a Node, path: &'p Trail<'p>, problems: &'p mut Vec<Problem>) -> Option<Self> {
         let map = map_of(node, path, problems)?;
         Some(Self { map, path, problems })
     }
 
     /// The node of a field that is there and not null.
-    fn node(&self, key: &str) -> Option<&'a Node> {
+    fn node(&self, key: &'static str) -> Option<&'a Node> {
         let node = &self.map?.get(key)?.node;
         (node.value != Value::Null).then_some(node)
     }
 
-    fn wrong(&mut self, key: &str, node: &Node, expected: &'static str) {
+    fn wrong(&mut self, key: &'static str, node: &Node, expected: &'static str) {
         let found: Message = match node.as_text() {
             Some(text) => message!("'{}'", text),
             None => node.kind().into(),
         };
         let message = message!("expected {}, found {}", expected, found);
-        self.problems.push(Problem::error("type", node.span, &self.path.key(key), message));
+        self.problems.push(Problem::error("type", node.span, &self.path.known(key), message));
     }
 
-    pub(super) fn text(&mut self, key: &str) -> Text {
+    pub(super) fn text(&mut self, key: &'static str) -> Text {
         self.maybe_text(key).unwrap_or_default()
     }
 
-    pub(super) fn maybe_text(&mut self, key: &str) -> Option<Text> {
+    pub(super) fn maybe_text(&mut self, key: &'static str) -> Option<Text> {
         let node = self.node(key)?;
         if matches!(node.value, Value::Seq(_) | Value::Map(_)) {
             self.wrong(key, node, "a string");
@@ -53,11 +53,11 @@ impl<'a, 'p> Fields<'a, 'p> {
         Some(scalar_text(&node.value))
     }
 
-    pub(super) fn flag(&mut self, key: &str) -> bool {
+    pub(super) fn flag(&mut self, key: &'static str) -> bool {
         self.maybe_flag(key).unwrap_or(false)
     }
 
-    pub(super) fn maybe_flag(&mut self, key: &str) -> Option<bool> {
+    pub(super) fn maybe_flag(&mut self, key: &'static str) -> Option<bool> {
         let node = self.node(key)?;
         let flag = match &node.value {
             Value::Bool(flag) => Some(*flag),
@@ -74,11 +74,11 @@ impl<'a, 'p> Fields<'a, 'p> {
         flag
     }
 
-    pub(super) fn int(&mut self, key: &str) -> i64 {
+    pub(super) fn int(&mut self, key: &'static str) -> i64 {
         self.maybe_int(key).unwrap_or(0)
     }
 
-    pub(super) fn maybe_int(&mut self, key: &str) -> Option<i64> {
+    pub(super) fn maybe_int(&mut self, key: &'static str) -> Option<i64> {
         let node = self.node(key)?;
         let number = whole(&node.value);
         if number.is_none() {
@@ -88,7 +88,7 @@ impl<'a, 'p> Fields<'a, 'p> {
     }
 
     /// A small number from 0, written as a number: Docker Compose converts no text here.
-    pub(super) fn number<T: TryFrom<i64> + Default>(&mut self, key: &str) -> T {
+    pub(super) fn number<T: TryFrom<i64> + Default>(&mut self, key: &'static str) -> T {
         let Some(node) = self.node(key) else { return T::default() };
         let number = match &node.value {
             Value::Str(_) => None,
@@ -100,7 +100,7 @@ impl<'a, 'p> Fields<'a, 'p> {
         })
     }
 
-    pub(super) fn maybe_unsigned(&mut self, key: &str) -> Option<u64> {
+    pub(super) fn maybe_unsigned(&mut self, key: &'static str) -> Option<u64> {
         let node = self.node(key)?;
         let number = whole(&node.value).and_then(|number| u64::try_from(number).ok());
         if number.is_none() {
@@ -110,7 +110,7 @@ impl<'a, 'p> Fields<'a, 'p> {
     }
 
     /// A number held in 32 bits, as Compose holds `cpus`.
-    pub(super) fn float(&mut self, key: &str) -> f32 {
+    pub(super) fn float(&mut self, key: &'static str) -> f32 {
         let Some(node) = self.node(key) else { return 0.0 };
         #[expect(
             clippy::cast_precision_loss,
@@ -129,7 +129,7 @@ impl<'a, 'p> Fields<'a, 'p> {
         })
     }
 
-    pub(super) fn bytes(&mut self, key: &str) -> Bytes {
+    pub(super) fn bytes(&mut self, key: &'static str) -> Bytes {
         let Some(node) = self.node(key) else { return Bytes(0) };
         let size = match &node.value {
             Value::Int(size) => Some(*size),
@@ -144,7 +144,7 @@ impl<'a, 'p> Fields<'a, 'p> {
         }))
     }
 
-    pub(super) fn duration(&mut self, key: &str) -> Option<Duration> {
+    pub(super) fn duration(&mut self, key: &'static str) -> Option<Duration> {
         let node = self.node(key)?;
         let time = match &node.value {
             Value::Str(text) => parse_duration(text.expose()),
@@ -157,7 +157,7 @@ impl<'a, 'p> Fields<'a, 'p> {
         time.map(Duration)
     }
 
-    pub(super) fn mode(&mut self, key: &str) -> Option<FileMode> {
+    pub(super) fn mode(&mut self, key: &'static str) -> Option<FileMode> {
         let node = self.node(key)?;
         let mode = match &node.value {
             Value::Int(mode) => Some(*mode),
@@ -171,7 +171,7 @@ impl<'a, 'p> Fields<'a, 'p> {
     }
 
     /// A list of strings; one string is a list of one.
-    pub(super) fn texts(&mut self, key: &str) -> Vec<Text> {
+    pub(super) fn texts(&mut self, key: &'static str) -> Vec<Text> {
         let Some(node) = self.node(key) else { return Vec::new() };
         match &node.value {
             Value::Seq(items) => items.iter().map(|item| scalar_text(&item.value)).collect(),
@@ -184,7 +184,7 @@ impl<'a, 'p> Fields<'a, 'p> {
     }
 
     /// A command: a list as it is, a string split as a shell would.
-    pub(super) fn command(&mut self, key: &str) -> Option<Vec<Text>> {
+    pub(super) fn command(&mut self, key: &'static str) -> Option<Vec<Text>> {
         let node = self.node(key)?;
         match &node.value {
             Value::Str(line) => match split_words(line.expose()) {
@@ -201,7 +201,7 @@ impl<'a, 'p> Fields<'a, 'p> {
     }
 
     /// A map of strings; a list of `k=v` means the same; a value that is not there is empty.
-    pub(super) fn texts_by_name(&mut self, key: &str) -> BTreeMap<Key, Text> {
+    pub(super) fn texts_by_name(&mut self, key: &'static str) -> BTreeMap<Key, Text> {
         self.maybe_texts_by_name(key)
             .into_iter()
             .map(|(name, value)| (name, value.unwrap_or_default()))
@@ -209,7 +209,7 @@ impl<'a, 'p> Fields<'a, 'p> {
     }
 
     /// The same, where a value that is not there stays so.
-    pub(super) fn maybe_texts_by_name(&mut self, key: &str) -> BTreeMap<Key, Option<Text>> {
+    pub(super) fn maybe_texts_by_name(&mut self, key: &'static str) -> BTreeMap<Key, Option<Text>> {
         let Some(node) = self.node(key) else { return BTreeMap::new() };
         match &node.value {
             Value::Map(map) => map
@@ -228,7 +228,7 @@ impl<'a, 'p> Fields<'a, 'p> {
                     if name.ends_with(char::is_whitespace) {
                         let message = message!("the name '{}' ends in a space", name);
                         let problem =
-                            Problem::error("variable-name", item.span, &self.path.key(key), message);
+                            Problem::error("variable-name", item.span, &self.path.known(key), message);
                         self.problems.push(problem.hint("write NAME=VALUE without a space before the ="));
                     }
                     (name, value)
@@ -242,7 +242,7 @@ impl<'a, 'p> Fields<'a, 'p> {
     }
 
     /// `host: address`, `host: [addresses]`, or a list of `host=address` and `host:address`.
-    pub(super) fn hosts(&mut self, key: &str) -> BTreeMap<Key, Vec<Text>> {
+    pub(super) fn hosts(&mut self, key: &'static str) -> BTreeMap<Key, Vec<Text>> {
         let mut hosts: BTreeMap<Key, Vec<Text>> = BTreeMap::new();
         let Some(node) = self.node(key) else { return hosts };
         let mut add = |host: Key, address: &Text| {
@@ -292,25 +292,25 @@ impl<'a, 'p> Fields<'a, 'p> {
     /// A nested mapping.
     pub(super) fn object<T>(
         &mut self,
-        key: &str,
-        read: impl FnOnce(&Node, &Path, &mut Vec<Problem>) -> Option<T>,
+        key: &'static str,
+        read: impl FnOnce(&Node, &Trail<'_>, &mut Vec<Problem>) -> Option<T>,
     ) -> Option<T> {
         let node = self.node(key)?;
-        read(node, &self.path.key(key), self.problems)
+        read(node, &self.path.known(key), self.problems)
     }
 
     /// A list of mappings.
     pub(super) fn list<T>(
         &mut self,
-        key: &str,
-        mut read: impl FnMut(&Node, &Path, &mut Vec<Problem>) -> Option<T>,
+        key: &'static str,
+        mut read: impl FnMut(&Node, &Trail<'_>, &mut Vec<Problem>) -> Option<T>,
     ) -> Vec<T> {
         let Some(node) = self.node(key) else { return Vec::new() };
         let Value::Seq(items) = &node.value else {
             self.wrong(key, node, "a list");
             return Vec::new();
         };
-        let path = self.path.key(key);
+        let path = self.path.known(key);
         items
             .iter()
             .enumerate()
@@ -321,11 +321,11 @@ impl<'a, 'p> Fields<'a, 'p> {
     /// A map of objects by name.
     pub(super) fn objects<T>(
         &mut self,
-        key: &str,
-        mut read: impl FnMut(&Node, &Path, &Key, &mut Vec<Problem>) -> Option<T>,
+        key: &'static str,
+        mut read: impl FnMut(&Node, &Trail<'_>, &Key, &mut Vec<Problem>) -> Option<T>,
     ) -> BTreeMap<Key, T> {
         let Some(node) = self.node(key) else { return BTreeMap::new() };
-        let path = self.path.key(key);
+        let path = self.path.known(key);
         let Some(Some(map)) = map_of(node, &path, self.problems) else { return BTreeMap::new() };
         map.iter()
             .filter_map(|(name, entry)| {

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 
 use crate::{
     Problem,
-    doc::{Key, Map, Node, Path, Value},
+    doc::{Key, Map, Node, Trail, Value},
     message,
     model::{FileObject, Ipam, IpamPool, Model, Network, Project, Volume},
 };
@@ -22,7 +22,7 @@ use fields::Fields;
 /// Reads a canonical document. `None` where anything could not be read; the problems say what.
 pub fn project(document: &Node, problems: &mut Vec<Problem>) -> Option<Project> {
     let before = problems.len();
-    let root = Path::default();
+    let root = Trail::Root;
     let mut fields = Fields::of(document, &root, problems)?;
     let mut project = Project {
         services: fields.objects("services", service::service),
@@ -41,7 +41,7 @@ pub fn project(document: &Node, problems: &mut Vec<Problem>) -> Option<Project> 
     (!failed).then_some(project)
 }
 
-fn network(node: &Node, path: &Path, problems: &mut Vec<Problem>) -> Option<Network> {
+fn network(node: &Node, path: &Trail<'_>, problems: &mut Vec<Problem>) -> Option<Network> {
     let mut f = Fields::of(node, path, problems)?;
     Some(Network {
         name: f.text("name"),
@@ -58,7 +58,7 @@ fn network(node: &Node, path: &Path, problems: &mut Vec<Problem>) -> Option<Netw
     })
 }
 
-fn ipam(node: &Node, path: &Path, problems: &mut Vec<Problem>) -> Option<Ipam> {
+fn ipam(node: &Node, path: &Trail<'_>, problems: &mut Vec<Problem>) -> Option<Ipam> {
     let mut f = Fields::of(node, path, problems)?;
     Some(Ipam {
         driver: f.text("driver"),
@@ -77,7 +77,7 @@ fn ipam(node: &Node, path: &Path, problems: &mut Vec<Problem>) -> Option<Ipam> {
     })
 }
 
-fn volume(node: &Node, path: &Path, problems: &mut Vec<Problem>) -> Option<Volume> {
+fn volume(node: &Node, path: &Trail<'_>, problems: &mut Vec<Problem>) -> Option<Volume> {
     let mut f = Fields::of(node, path, problems)?;
     Some(Volume {
         name: f.text("name"),
@@ -89,7 +89,7 @@ fn volume(node: &Node, path: &Path, problems: &mut Vec<Problem>) -> Option<Volum
     })
 }
 
-fn file_object(node: &Node, path: &Path, problems: &mut Vec<Problem>) -> Option<FileObject> {
+fn file_object(node: &Node, path: &Trail<'_>, problems: &mut Vec<Problem>) -> Option<FileObject> {
     let from_variable = node.get(SECRET_VALUE).and_then(Node::as_text).cloned();
     let mut f = Fields::of(node, path, problems)?;
     Some(FileObject {
@@ -106,7 +106,7 @@ fn file_object(node: &Node, path: &Path, problems: &mut Vec<Problem>) -> Option<
     })
 }
 
-fn model(node: &Node, path: &Path, problems: &mut Vec<Problem>) -> Option<Model> {
+fn model(node: &Node, path: &Trail<'_>, problems: &mut Vec<Problem>) -> Option<Model> {
     let mut f = Fields::of(node, path, problems)?;
     Some(Model {
         name: f.text("name"),
@@ -126,7 +126,7 @@ fn extensions_of(map: &Map) -> BTreeMap<Key, Node> {
 }
 
 /// The mapping, where `node` is one; an error otherwise. Null counts as an empty mapping.
-fn map_of<'a>(node: &'a Node, path: &Path, problems: &mut Vec<Problem>) -> Option<Option<&'a Map>> {
+fn map_of<'a>(node: &'a Node, path: &Trail<'_>, problems: &mut Vec<Problem>) -> Option<Option<&'a Map>> {
     match &node.value {
         Value::Map(map) => Some(Some(map)),
         Value::Null => Some(None),

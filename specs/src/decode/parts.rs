@@ -3,7 +3,7 @@
 use super::fields::Fields;
 use crate::{
     Problem, Text,
-    doc::{Node, Path, Value},
+    doc::{Node, Trail, Value},
     message,
     model::{
         BindOptions, BlkioConfig, Build, CredentialSpec, Deploy, Develop, Device, DeviceRequest, Duration,
@@ -16,7 +16,7 @@ use crate::{
 
 type Problems<'a> = &'a mut Vec<Problem>;
 
-pub(super) fn env_file(node: &Node, path: &Path, problems: Problems<'_>) -> Option<EnvFile> {
+pub(super) fn env_file(node: &Node, path: &Trail<'_>, problems: Problems<'_>) -> Option<EnvFile> {
     let mut f = Fields::of(node, path, problems)?;
     Some(EnvFile {
         path: f.text("path"),
@@ -25,7 +25,7 @@ pub(super) fn env_file(node: &Node, path: &Path, problems: Problems<'_>) -> Opti
     })
 }
 
-pub(super) fn mount(node: &Node, path: &Path, problems: Problems<'_>) -> Option<Mount> {
+pub(super) fn mount(node: &Node, path: &Trail<'_>, problems: Problems<'_>) -> Option<Mount> {
     let mut f = Fields::of(node, path, problems)?;
     let kind = match f.text("type").expose() {
         "volume" => MountKind::Volume,
@@ -72,7 +72,7 @@ pub(super) fn mount(node: &Node, path: &Path, problems: Problems<'_>) -> Option<
     })
 }
 
-pub(super) fn file_reference(node: &Node, path: &Path, problems: Problems<'_>) -> Option<FileReference> {
+pub(super) fn file_reference(node: &Node, path: &Trail<'_>, problems: Problems<'_>) -> Option<FileReference> {
     let mut f = Fields::of(node, path, problems)?;
     Some(FileReference {
         source: f.text("source"),
@@ -84,7 +84,7 @@ pub(super) fn file_reference(node: &Node, path: &Path, problems: Problems<'_>) -
     })
 }
 
-pub(super) fn port(node: &Node, path: &Path, problems: Problems<'_>) -> Option<Port> {
+pub(super) fn port(node: &Node, path: &Trail<'_>, problems: Problems<'_>) -> Option<Port> {
     let mut f = Fields::of(node, path, problems)?;
     Some(Port {
         name: f.text("name"),
@@ -98,7 +98,11 @@ pub(super) fn port(node: &Node, path: &Path, problems: Problems<'_>) -> Option<P
     })
 }
 
-pub(super) fn service_network(node: &Node, path: &Path, problems: Problems<'_>) -> Option<ServiceNetwork> {
+pub(super) fn service_network(
+    node: &Node,
+    path: &Trail<'_>,
+    problems: Problems<'_>,
+) -> Option<ServiceNetwork> {
     let mut f = Fields::of(node, path, problems)?;
     Some(ServiceNetwork {
         aliases: f.texts("aliases"),
@@ -114,7 +118,7 @@ pub(super) fn service_network(node: &Node, path: &Path, problems: Problems<'_>) 
     })
 }
 
-pub(super) fn healthcheck(node: &Node, path: &Path, problems: Problems<'_>) -> Option<Healthcheck> {
+pub(super) fn healthcheck(node: &Node, path: &Trail<'_>, problems: Problems<'_>) -> Option<Healthcheck> {
     let shell = node.get("test").and_then(Node::as_text).cloned();
     let mut f = Fields::of(node, path, problems)?;
     let test = match shell {
@@ -133,7 +137,7 @@ pub(super) fn healthcheck(node: &Node, path: &Path, problems: Problems<'_>) -> O
     })
 }
 
-pub(super) fn logging(node: &Node, path: &Path, problems: Problems<'_>) -> Option<Logging> {
+pub(super) fn logging(node: &Node, path: &Trail<'_>, problems: Problems<'_>) -> Option<Logging> {
     let mut f = Fields::of(node, path, problems)?;
     Some(Logging {
         driver: f.text("driver"),
@@ -143,7 +147,7 @@ pub(super) fn logging(node: &Node, path: &Path, problems: Problems<'_>) -> Optio
 }
 
 /// A number for both limits, or `{soft, hard}`.
-pub(super) fn ulimit(node: &Node, path: &Path, problems: Problems<'_>) -> Option<Ulimit> {
+pub(super) fn ulimit(node: &Node, path: &Trail<'_>, problems: Problems<'_>) -> Option<Ulimit> {
     if !matches!(node.value, Value::Map(_) | Value::Null) {
         let single = super::fields::whole(&node.value);
         if single.is_none() {
@@ -156,7 +160,7 @@ pub(super) fn ulimit(node: &Node, path: &Path, problems: Problems<'_>) -> Option
     Some(Ulimit { single: 0, soft: f.int("soft"), hard: f.int("hard"), extensions: f.extensions() })
 }
 
-pub(super) fn device(node: &Node, path: &Path, problems: Problems<'_>) -> Option<Device> {
+pub(super) fn device(node: &Node, path: &Trail<'_>, problems: Problems<'_>) -> Option<Device> {
     let mut f = Fields::of(node, path, problems)?;
     Some(Device {
         source: f.text("source"),
@@ -166,7 +170,7 @@ pub(super) fn device(node: &Node, path: &Path, problems: Problems<'_>) -> Option
     })
 }
 
-pub(super) fn device_request(node: &Node, path: &Path, problems: Problems<'_>) -> Option<DeviceRequest> {
+pub(super) fn device_request(node: &Node, path: &Trail<'_>, problems: Problems<'_>) -> Option<DeviceRequest> {
     let all = node.get("count").and_then(Node::as_text).is_some_and(|count| count.expose() == "all");
     let mut f = Fields::of(node, path, problems)?;
     Some(DeviceRequest {
@@ -178,7 +182,7 @@ pub(super) fn device_request(node: &Node, path: &Path, problems: Problems<'_>) -
     })
 }
 
-pub(super) fn hook(node: &Node, path: &Path, problems: Problems<'_>) -> Option<Hook> {
+pub(super) fn hook(node: &Node, path: &Trail<'_>, problems: Problems<'_>) -> Option<Hook> {
     let mut f = Fields::of(node, path, problems)?;
     Some(Hook {
         command: f.command("command"),
@@ -190,8 +194,8 @@ pub(super) fn hook(node: &Node, path: &Path, problems: Problems<'_>) -> Option<H
     })
 }
 
-pub(super) fn blkio(node: &Node, path: &Path, problems: Problems<'_>) -> Option<BlkioConfig> {
-    fn throttle(node: &Node, path: &Path, problems: Problems<'_>) -> Option<ThrottleDevice> {
+pub(super) fn blkio(node: &Node, path: &Trail<'_>, problems: Problems<'_>) -> Option<BlkioConfig> {
+    fn throttle(node: &Node, path: &Trail<'_>, problems: Problems<'_>) -> Option<ThrottleDevice> {
         let mut f = Fields::of(node, path, problems)?;
         Some(ThrottleDevice { path: f.text("path"), rate: f.bytes("rate"), extensions: f.extensions() })
     }
@@ -211,7 +215,11 @@ pub(super) fn blkio(node: &Node, path: &Path, problems: Problems<'_>) -> Option<
     })
 }
 
-pub(super) fn credential_spec(node: &Node, path: &Path, problems: Problems<'_>) -> Option<CredentialSpec> {
+pub(super) fn credential_spec(
+    node: &Node,
+    path: &Trail<'_>,
+    problems: Problems<'_>,
+) -> Option<CredentialSpec> {
     let mut f = Fields::of(node, path, problems)?;
     Some(CredentialSpec {
         config: f.text("config"),
@@ -221,7 +229,7 @@ pub(super) fn credential_spec(node: &Node, path: &Path, problems: Problems<'_>) 
     })
 }
 
-pub(super) fn provider(node: &Node, path: &Path, problems: Problems<'_>) -> Option<Provider> {
+pub(super) fn provider(node: &Node, path: &Trail<'_>, problems: Problems<'_>) -> Option<Provider> {
     let mut f = Fields::of(node, path, problems)?;
     Some(Provider {
         kind: f.text("type"),
@@ -235,7 +243,7 @@ pub(super) fn provider(node: &Node, path: &Path, problems: Problems<'_>) -> Opti
     })
 }
 
-pub(super) fn model_use(node: &Node, path: &Path, problems: Problems<'_>) -> Option<ModelUse> {
+pub(super) fn model_use(node: &Node, path: &Trail<'_>, problems: Problems<'_>) -> Option<ModelUse> {
     let mut f = Fields::of(node, path, problems)?;
     Some(ModelUse {
         endpoint_var: f.text("endpoint_var"),
@@ -244,7 +252,7 @@ pub(super) fn model_use(node: &Node, path: &Path, problems: Problems<'_>) -> Opt
     })
 }
 
-pub(super) fn develop(node: &Node, path: &Path, problems: Problems<'_>) -> Option<Develop> {
+pub(super) fn develop(node: &Node, path: &Trail<'_>, problems: Problems<'_>) -> Option<Develop> {
     let mut f = Fields::of(node, path, problems)?;
     Some(Develop {
         watch: f.list("watch", |node, path, problems| {
@@ -264,7 +272,7 @@ pub(super) fn develop(node: &Node, path: &Path, problems: Problems<'_>) -> Optio
     })
 }
 
-pub(super) fn build(node: &Node, path: &Path, problems: Problems<'_>) -> Option<Build> {
+pub(super) fn build(node: &Node, path: &Trail<'_>, problems: Problems<'_>) -> Option<Build> {
     let mut f = Fields::of(node, path, problems)?;
     Some(Build {
         context: f.text("context"),
@@ -299,7 +307,7 @@ pub(super) fn build(node: &Node, path: &Path, problems: Problems<'_>) -> Option<
     })
 }
 
-pub(super) fn deploy(node: &Node, path: &Path, problems: Problems<'_>) -> Option<Deploy> {
+pub(super) fn deploy(node: &Node, path: &Trail<'_>, problems: Problems<'_>) -> Option<Deploy> {
     let mut f = Fields::of(node, path, problems)?;
     Some(Deploy {
         mode: f.text("mode"),
@@ -324,7 +332,7 @@ pub(super) fn deploy(node: &Node, path: &Path, problems: Problems<'_>) -> Option
     })
 }
 
-fn update_config(node: &Node, path: &Path, problems: Problems<'_>) -> Option<UpdateConfig> {
+fn update_config(node: &Node, path: &Trail<'_>, problems: Problems<'_>) -> Option<UpdateConfig> {
     let mut f = Fields::of(node, path, problems)?;
     Some(UpdateConfig {
         parallelism: f.maybe_unsigned("parallelism"),
@@ -337,7 +345,7 @@ fn update_config(node: &Node, path: &Path, problems: Problems<'_>) -> Option<Upd
     })
 }
 
-fn resources(node: &Node, path: &Path, problems: Problems<'_>) -> Option<Resources> {
+fn resources(node: &Node, path: &Trail<'_>, problems: Problems<'_>) -> Option<Resources> {
     let mut f = Fields::of(node, path, problems)?;
     Some(Resources {
         limits: f.object("limits", limits),
@@ -346,7 +354,7 @@ fn resources(node: &Node, path: &Path, problems: Problems<'_>) -> Option<Resourc
     })
 }
 
-fn limits(node: &Node, path: &Path, problems: Problems<'_>) -> Option<ResourceLimits> {
+fn limits(node: &Node, path: &Trail<'_>, problems: Problems<'_>) -> Option<ResourceLimits> {
     let mut f = Fields::of(node, path, problems)?;
     Some(ResourceLimits {
         cpus: f.float("cpus"),
@@ -369,7 +377,7 @@ fn limits(node: &Node, path: &Path, problems: Problems<'_>) -> Option<ResourceLi
     })
 }
 
-fn placement(node: &Node, path: &Path, problems: Problems<'_>) -> Option<Placement> {
+fn placement(node: &Node, path: &Trail<'_>, problems: Problems<'_>) -> Option<Placement> {
     let mut f = Fields::of(node, path, problems)?;
     Some(Placement {
         constraints: f.texts("constraints"),

@@ -5,12 +5,17 @@ use std::collections::BTreeMap;
 use super::{fields::Fields, parts};
 use crate::{
     Problem,
-    doc::{Key, Node, Path, Value},
+    doc::{Key, Node, Trail, Value},
     model::{Dependency, DependencyCondition, Service},
 };
 
 /// Reads one service.
-pub(super) fn service(node: &Node, path: &Path, name: &Key, problems: &mut Vec<Problem>) -> Option<Service> {
+pub(super) fn service(
+    node: &Node,
+    path: &Trail<'_>,
+    name: &Key,
+    problems: &mut Vec<Problem>,
+) -> Option<Service> {
     let mut f = Fields::of(node, path, problems)?;
     let mut service = Service { name: name.expose().to_owned(), ..Service::default() };
     process(&mut f, &mut service);
@@ -135,7 +140,7 @@ fn lifecycle(f: &mut Fields<'_, '_>, s: &mut Service) {
     s.pre_stop = f.list("pre_stop", parts::hook);
 }
 
-fn dependency(node: &Node, path: &Path, problems: &mut Vec<Problem>) -> Option<Dependency> {
+fn dependency(node: &Node, path: &Trail<'_>, problems: &mut Vec<Problem>) -> Option<Dependency> {
     let mut f = Fields::of(node, path, problems)?;
     let words: BTreeMap<&str, DependencyCondition> = [
         DependencyCondition::Started,

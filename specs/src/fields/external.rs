@@ -3,11 +3,11 @@
 use super::put;
 use crate::{
     Problem,
-    doc::{Node, Path, Value},
+    doc::{Node, Trail, Value},
 };
 
 /// `external: {name}` becomes `external: true` and `name`.
-pub(super) fn canonical(node: &mut Node, path: &Path, problems: &mut Vec<Problem>) {
+pub(super) fn canonical(node: &mut Node, path: &Trail<'_>, problems: &mut Vec<Problem>) {
     let Value::Map(fields) = &mut node.value else { return };
     let Some(external) = fields.get("external") else { return };
     let Value::Map(old) = &external.node.value else { return };
@@ -20,7 +20,7 @@ pub(super) fn canonical(node: &mut Node, path: &Path, problems: &mut Vec<Problem
             Problem::error(
                 "external-name",
                 span,
-                &path.key("external"),
+                &path.known("external"),
                 "external.name and name differ, expected one name",
             )
             .related(outer.node.span, "the other name"),
@@ -28,7 +28,7 @@ pub(super) fn canonical(node: &mut Node, path: &Path, problems: &mut Vec<Problem
         return;
     }
     problems.push(
-        Problem::warning("external-name", span, &path.key("external"), "external.name is deprecated")
+        Problem::warning("external-name", span, &path.known("external"), "external.name is deprecated")
             .hint("write `external: true` and `name:` beside it"),
     );
     put(fields, span, "external", Value::Bool(true));

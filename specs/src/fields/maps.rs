@@ -3,13 +3,13 @@
 use super::{entry, map, put, text};
 use crate::{
     Problem, Text,
-    doc::{Key, Map, Node, Path, Value},
+    doc::{Key, Map, Node, Trail, Value},
     message,
     values::scalar_text,
 };
 
 /// `[a, b]` becomes `{a: null, b: null}`.
-pub(super) fn list_to_map(node: &mut Node, _: &Path, _: &mut Vec<Problem>) {
+pub(super) fn list_to_map(node: &mut Node, _: &Trail<'_>, _: &mut Vec<Problem>) {
     let Value::Seq(items) = &node.value else { return };
     let named =
         items.iter().filter_map(|item| Some((Key::from(item.as_text()?), entry(item.span, Value::Null))));
@@ -17,7 +17,7 @@ pub(super) fn list_to_map(node: &mut Node, _: &Path, _: &mut Vec<Problem>) {
 }
 
 /// `[a]` becomes `{a: {condition: service_started, required: true}}`; in the long form `required` is completed.
-pub(super) fn depends_on(node: &mut Node, path: &Path, problems: &mut Vec<Problem>) {
+pub(super) fn depends_on(node: &mut Node, path: &Trail<'_>, problems: &mut Vec<Problem>) {
     if matches!(node.value, Value::Seq(_)) {
         list_to_map(node, path, problems);
     }
@@ -36,14 +36,14 @@ pub(super) fn depends_on(node: &mut Node, path: &Path, problems: &mut Vec<Proble
 }
 
 /// `svc` becomes `{service: svc}`.
-pub(super) fn extends(node: &mut Node, _: &Path, _: &mut Vec<Problem>) {
+pub(super) fn extends(node: &mut Node, _: &Trail<'_>, _: &mut Vec<Problem>) {
     if let Value::Str(service) = &node.value {
         node.value = map(node.span, [("service", Value::Str(service.clone()))]);
     }
 }
 
 /// `all` becomes one request for all.
-pub(super) fn gpus(node: &mut Node, _: &Path, _: &mut Vec<Problem>) {
+pub(super) fn gpus(node: &mut Node, _: &Trail<'_>, _: &mut Vec<Problem>) {
     if let Value::Str(_) = &node.value {
         let all = Node::new(node.span, map(node.span, [("count", text("all"))]));
         node.value = Value::Seq(vec![all]);
@@ -51,9 +51,9 @@ pub(super) fn gpus(node: &mut Node, _: &Path, _: &mut Vec<Problem>) {
 }
 
 /// `[k=v]` becomes `{k: v}`.
-pub(super) fn key_value(node: &mut Node, _: &Path, _: &mut Vec<Problem>) {
+pub(super) fn key_value(node: &mut Node, _: &Trail<'_>, _: &mut Vec<Problem>) {
     let Value::Seq(items) = &node.value else { return };
-    let mut pairs = Map::new();
+    let mut pairs = Map::default();
     for item in items {
         let written = scalar_text(&item.value);
         let (key, value) = Key::pair(&written);
@@ -63,9 +63,9 @@ pub(super) fn key_value(node: &mut Node, _: &Path, _: &mut Vec<Problem>) {
 }
 
 /// `[default, id=path]` becomes `{default: null, id: path}`.
-pub(super) fn ssh(node: &mut Node, _: &Path, _: &mut Vec<Problem>) {
+pub(super) fn ssh(node: &mut Node, _: &Trail<'_>, _: &mut Vec<Problem>) {
     let Value::Seq(items) = &node.value else { return };
-    let mut keys = Map::new();
+    let mut keys = Map::default();
     for item in items {
         let written = scalar_text(&item.value);
         let (id, path) = Key::pair(&written);
@@ -75,7 +75,7 @@ pub(super) fn ssh(node: &mut Node, _: &Path, _: &mut Vec<Problem>) {
 }
 
 /// `src[:dst[:perms]]` becomes `{source, target, permissions}`; a CDI name stands for both paths.
-pub(super) fn devices(node: &mut Node, path: &Path, problems: &mut Vec<Problem>) {
+pub(super) fn devices(node: &mut Node, path: &Trail<'_>, problems: &mut Vec<Problem>) {
     let Value::Seq(items) = &mut node.value else { return };
     for (nth, item) in items.iter_mut().enumerate() {
         let span = item.span;

@@ -11,7 +11,7 @@ mod volumes;
 
 use crate::{
     Problem, Text,
-    doc::{Entry, Map, Node, Path, Span, Value},
+    doc::{Entry, Map, Node, Span, Trail, Value},
 };
 
 /// Rewrites all short forms of one document (compose-spec, the "short syntax" of each section).
@@ -22,7 +22,7 @@ pub fn canonicalize(document: &mut Node, problems: &mut Vec<Problem>) {
             .map(|section| (section, external::canonical as Rewrite)),
     ) {
         let Some(entry) = top.get_mut(section) else { continue };
-        let path = Path::of(section);
+        let path = Trail::Known(&Trail::Root, section);
         if let Value::Map(entries) = &mut entry.node.value {
             for (name, entry) in
                 entries.iter_mut().filter(|(name, _)| !name.starts_with("x-") || section != "services")
@@ -34,7 +34,7 @@ pub fn canonicalize(document: &mut Node, problems: &mut Vec<Problem>) {
 }
 
 /// A rewrite of one value in place.
-type Rewrite = fn(&mut Node, &Path, &mut Vec<Problem>);
+type Rewrite = fn(&mut Node, &Trail<'_>, &mut Vec<Problem>);
 
 /// The keys of a service that have a short form, and their rewrite.
 const SERVICE: &[(&str, Rewrite)] = &[
@@ -54,25 +54,25 @@ const SERVICE: &[(&str, Rewrite)] = &[
     ("build", build),
 ];
 
-const BUILD: &[(&str, Rewrite)] =
+const BUILD: &[(&'static str, Rewrite)] =
     &[("secrets", files::references), ("additional_contexts", maps::key_value), ("ssh", maps::ssh)];
 
-fn service(node: &mut Node, path: &Path, problems: &mut Vec<Problem>) {
+fn service(node: &mut Node, path: &Trail<'_>, problems: &mut Vec<Problem>) {
     each(node, path, problems, SERVICE);
 }
 
-fn build(node: &mut Node, path: &Path, problems: &mut Vec<Problem>) {
+fn build(node: &mut Node, path: &Trail<'_>, problems: &mut Vec<Problem>) {
     if let Value::Str(context) = &node.value {
         node.value = map(node.span, [("context", Value::Str(context.clone()))]);
     }
     each(node, path, problems, BUILD);
 }
 
-fn each(node: &mut Node, path: &Path, problems: &mut Vec<Problem>, keys: &[(&str, Rewrite)]) {
+fn each(node: &mut Node, path: &Trail<'_>, problems: &mut Vec<Problem>, keys: &[(&'static str, Rewrite)]) {
     let Value::Map(fields) = &mut node.value else { return };
     for (key, rewrite) in keys {
         if let Some(entry) = fields.get_mut(*key) {
-            rewrite(&mut entry.node, &path.key(*key), problems);
+            rewrite(&mut entry.node, &path.known(key), problems);
         }
     }
 }

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use super::{map, text};
 use crate::{
     Message, Problem, Text,
-    doc::{Node, Path, Span, Value},
+    doc::{Node, Span, Trail, Value},
     message,
     values::scalar_text,
 };
@@ -16,7 +16,7 @@ use crate::{
 const MAX_PORTS: usize = 20_000;
 
 /// Every entry in long form; a range becomes several entries, in the order of their `port/proto` text.
-pub(super) fn canonical(node: &mut Node, path: &Path, problems: &mut Vec<Problem>) {
+pub(super) fn canonical(node: &mut Node, path: &Trail<'_>, problems: &mut Vec<Problem>) {
     let Value::Seq(items) = &mut node.value else { return };
     let mut ports = Vec::with_capacity(items.len());
     for (nth, item) in std::mem::take(items).into_iter().enumerate() {

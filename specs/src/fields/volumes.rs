@@ -6,13 +6,13 @@
 use super::{map, put, text};
 use crate::{
     Problem, Text,
-    doc::{Map, Node, Path, Span, Value},
+    doc::{Map, Node, Span, Trail, Value},
     message,
     paths::clean,
 };
 
 /// Every entry in long form, its target cleaned.
-pub(super) fn canonical(node: &mut Node, path: &Path, problems: &mut Vec<Problem>) {
+pub(super) fn canonical(node: &mut Node, path: &Trail<'_>, problems: &mut Vec<Problem>) {
     let Value::Seq(items) = &mut node.value else { return };
     for (nth, item) in items.iter_mut().enumerate() {
         let span = item.span;
@@ -66,7 +66,7 @@ struct Short {
 impl Short {
     fn into_map(self, span: Span, secret: bool) -> Map {
         let is_bind = is_path(&self.source);
-        let mut fields = Map::new();
+        let mut fields = Map::default();
         put(&mut fields, span, "type", text(if is_bind { "bind" } else { "volume" }));
         if !self.source.is_empty() {
             put(&mut fields, span, "source", Value::Str(Text::with_secrecy(self.source, secret)));
@@ -75,7 +75,7 @@ impl Short {
         if self.read_only {
             put(&mut fields, span, "read_only", Value::Bool(true));
         }
-        let mut bind = Map::new();
+        let mut bind = Map::default();
         if !self.selinux.is_empty() {
             put(&mut bind, span, "selinux", text(self.selinux));
         }
@@ -91,7 +91,7 @@ impl Short {
         if self.nocopy {
             put(&mut fields, span, "volume", map(span, [("nocopy", Value::Bool(true))]));
         } else if !is_bind && !self.tiny {
-            put(&mut fields, span, "volume", Value::Map(Map::new()));
+            put(&mut fields, span, "volume", Value::Map(Map::default()));
         }
         fields
     }
