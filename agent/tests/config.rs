@@ -89,3 +89,65 @@ fn a_file_can_come_from_standard_input() {
     assert!(printed.contains("\"name\": \"piped\""), "{printed}");
     assert!(printed.contains(&format!("\"source\": \"{}/a\"", folder.display())), "{printed}");
 }
+
+/// What `agentctl config --format json` prints in a folder with these files; nothing where it refuses.
+fn printed(files: &[(&str, &str)], variables: &[(&str, &str)], arguments: &[&str]) -> Option<String> {
+    let root = tempfile::tempdir().unwrap();
+    for (name, text) in files {
+        fs::write(root.path().join(name), text).unwrap();
+    }
+    let done = Command::new(env!("CARGO_BIN_EXE_agentctl"))
+        .current_dir(root.path())
+        .env_clear()
+        .envs(variables.iter().copied())
+        .args(["config", "--format", "json"])
+        .args(arguments)
+        .output()
+        .unwrap();
+    done.status.success().then(|| String::from_utf8(done.stdout).unwrap())
+}
+
+/// Each as Docker Compose 2.40 does it.
+#[test]
+fn docker_composes_variables_say_which_files_there_are() {
+    let web = ("compose.yaml", "services: {web: {image: x, hostname: '${A:-none}${B:-}'}}");
+    let over = ("b.yaml", "services: {web: {domainname: two}, db: {image: y, profiles: [p]}}");
+    let (a, b) = (("a.env", "A=1\n"), ("b.env", "B=2\n"));
+    let has = |files: &[(&str, &str)], variables: &[(&str, &str)], arguments: &[&str], words: &str| {
+        let text = printed(files, variables, arguments);
+        assert!(
+            text.as_ref().is_some_and(|text| text.contains(words)),
+            "{variables:?} {arguments:?}: {text:?}"
+        );
+    };
+    has(&[web, over], &[("COMPOSE_FILE", "compose.yaml:b.yaml")], &[], "two");
+    has(
+        &[web, over],
+        &[("COMPOSE_FILE", "compose.yaml;b.yaml"), ("COMPOSE_PATH_SEPARATOR", ";")],
+        &[],
+        "two",
+    );
+    has(&[web, over, (".env", "COMPOSE_FILE=compose.yaml:b.yaml\n")], &[], &[], "two");
+    has(
+        &[web, over, (".env", "COMPOSE_FILE=compose.yaml,b.yaml\nCOMPOSE_PATH_SEPARATOR=,\n")],
+        &[],
+        &[],
+        "two",
+    );
+    has(&[web, (".env", "COMPOSE_PROJECT_NAME=other\n")], &[], &[], "\"name\": \"other\"");
+    has(&[web, a, b], &[("COMPOSE_ENV_FILES", "a.env,b.env")], &[], "\"12\"");
+    has(&[web, a, b], &[("COMPOSE_ENV_FILES", "a.env")], &["--env-file", "b.env"], "\"none2\"");
+    has(&[web, (".env", "A=1\n")], &[("COMPOSE_DISABLE_ENV_FILE", "true")], &[], "\"none\"");
+    has(&[web, (".env", "A=1\n")], &[("COMPOSE_DISABLE_ENV_FILE", "0")], &[], "\"1\"");
+    let both = ["-f", "compose.yaml", "-f", "b.yaml"];
+    has(&[web, over, (".env", "COMPOSE_PROFILES=p\n")], &[], &both, "\"db\"");
+    has(&[web, over], &[], &[&both[..], &["db"]].concat(), "\"db\"");
+    for (variables, arguments) in [
+        (&[("COMPOSE_DISABLE_ENV_FILE", "perhaps")][..], &[][..]),
+        (&[("COMPOSE_ENV_FILES", "gone.env")], &[]),
+        (&[], &["--project-directory", "/nowhere"]),
+        (&[], &["gone"]),
+    ] {
+        assert_eq!(printed(&[web], variables, arguments), None, "{variables:?} {arguments:?}");
+    }
+}

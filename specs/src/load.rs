@@ -43,7 +43,7 @@ const MAX_SERVICES: usize = 4_000;
 pub struct LoadRequest {
     /// The folder that relative paths of this request start from, absolute.
     pub working_directory: PathBuf,
-    /// `-f`; empty: look for one of [`FILE_NAMES`] and its override.
+    /// `-f`; empty: what `COMPOSE_FILE` lists, or else one of [`FILE_NAMES`] and its override.
     pub files: Vec<PathBuf>,
     /// `--project-directory`.
     pub project_directory: Option<PathBuf>,
@@ -55,6 +55,8 @@ pub struct LoadRequest {
     pub env_files: Vec<PathBuf>,
     /// `--profile`.
     pub profiles: Vec<String>,
+    /// Services that take part whatever their profiles are.
+    pub services: Vec<String>,
 }
 
 /// A loaded project with what is needed to talk about it.
@@ -180,15 +182,25 @@ impl Loader<'_> {
 
     fn inputs(&mut self) -> Option<Inputs> {
         let folder = &self.request.working_directory;
-        let files = self.files(folder)?;
-        let project_dir = match &self.request.project_directory {
-            Some(given) => PathBuf::from(paths::absolute(&given.display().to_string(), folder, None)),
-            None => files
-                .iter()
-                .find(|file| !is_standard_input(file))
-                .map_or_else(|| folder.clone(), |file| paths::folder_of(file)),
-        };
-        self.env_files(&project_dir);
+        let given = self
+            .request
+            .project_directory
+            .as_ref()
+            .map(|given| PathBuf::from(paths::absolute(&given.display().to_string(), folder, None)));
+        // Which files there are may be said in a dotenv file, which is looked for where the files would be.
+        let start = given.as_ref().unwrap_or(folder);
+        let early = self.request.files.is_empty();
+        if early {
+            self.env_files(start);
+        }
+        let files = self.files(folder, start)?;
+        let project_dir = given.clone().unwrap_or_else(|| {
+            let file = files.iter().find(|file| !is_standard_input(file));
+            file.map_or_else(|| folder.clone(), |file| paths::folder_of(file))
+        });
+        if !early || project_dir != *start {
+            self.env_files(&project_dir);
+        }
         let documents: Vec<Node> = files
             .iter()
             .map(|file| Text::plain(file.display().to_string()))

@@ -152,22 +152,34 @@ impl Config {
         let folder = std::env::current_dir()?;
         // As Docker Compose has it, whether a shell has set it or not.
         environment.entry("PWD".into()).or_insert_with(|| folder.display().to_string().into());
-        let mut files = self.files.clone();
-        if files.is_empty()
-            && let Some(listed) = environment.get("COMPOSE_FILE").filter(|listed| !listed.is_empty())
-        {
-            let separator = environment.get("COMPOSE_PATH_SEPARATOR").map_or(":", Text::expose);
-            files = listed.expose().split(separator).map(PathBuf::from).collect();
-        }
+        let env_files = self.env_files(&environment)?;
         Ok(LoadRequest {
             working_directory: folder,
-            files,
+            files: self.files.clone(),
             project_directory: self.project_directory.clone(),
             name: self.project_name.clone(),
             environment,
-            env_files: self.env_file.clone(),
+            env_files,
             profiles: self.profile.clone(),
+            services: self.services.clone(),
         })
+    }
+
+    /// `--env-file`, or what Docker Compose's variables say about env files.
+    fn env_files(&self, environment: &BTreeMap<String, Text>) -> Result<Vec<PathBuf>, Failure> {
+        let variable = |name: &str| environment.get(name).map(Text::expose).filter(|value| !value.is_empty());
+        if !self.env_file.is_empty() {
+            return Ok(self.env_file.clone());
+        }
+        if let Some(listed) = variable("COMPOSE_ENV_FILES") {
+            return Ok(listed.split(',').map(PathBuf::from).collect());
+        }
+        match variable("COMPOSE_DISABLE_ENV_FILE") {
+            None | Some("0" | "f" | "F" | "false" | "False" | "FALSE") => Ok(Vec::new()),
+            // A file that is named keeps `.env` from being looked for.
+            Some("1" | "t" | "T" | "true" | "True" | "TRUE") => Ok(vec!["/dev/null".into()]),
+            Some(_) => Err(Failure::usage("COMPOSE_DISABLE_ENV_FILE is neither true nor false")),
+        }
     }
 
     fn text(&self, loaded: Loaded) -> Result<String, Failure> {
@@ -201,7 +213,7 @@ impl Config {
             () if only.environment => {
                 lines(environment.iter().map(|(name, value)| format!("{name}={}", shown(value))))
             }
-            () if self.format == Some(Format::Json) => format!("{}\n", canonical::json(&project, secrets)),
+            () if self.format == Some(Format::Json) => canonical::json(&project, secrets),
             () => canonical::yaml(&project, secrets),
         })
     }

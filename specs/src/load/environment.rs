@@ -42,7 +42,7 @@ impl Loader<'_> {
         }
     }
 
-    /// Puts a dotenv file under the environment: what is set stays.
+    /// Puts a dotenv file under the environment: what is set there stays.
     fn env_file(&mut self, file: &Text, at: Span) {
         for (key, value) in self.dotenv(file, at).unwrap_or_default() {
             if !self.request.environment.contains_key(&key) {

@@ -14,20 +14,22 @@ use crate::{
 };
 
 impl Loader<'_> {
-    pub(super) fn files(&mut self, folder: &Path) -> Option<Vec<PathBuf>> {
-        if !self.request.files.is_empty() {
+    /// What the request, or else `COMPOSE_FILE`, lists from `folder` on, or else what stands in `start` or above it.
+    pub(super) fn files(&mut self, folder: &Path, start: &Path) -> Option<Vec<PathBuf>> {
+        let listed = if self.request.files.is_empty() { self.listed() } else { self.request.files.clone() };
+        if !listed.is_empty() {
             let absolute = |file: &PathBuf| {
                 if is_standard_input(file) {
                     return file.clone();
                 }
                 PathBuf::from(paths::absolute(&file.display().to_string(), folder, None))
             };
-            return Some(self.request.files.iter().map(absolute).collect());
+            return Some(listed.iter().map(absolute).collect());
         }
         let find = |names: &[&str], at: &Path| {
             names.iter().map(|name| at.join(name)).find(|file| self.read.kind(file) == FileKind::File)
         };
-        for at in folder.ancestors() {
+        for at in start.ancestors() {
             if let Some(main) = find(&FILE_NAMES, at) {
                 return Some([Some(main), find(&OVERRIDE_NAMES, at)].into_iter().flatten().collect());
             }
@@ -37,10 +39,18 @@ impl Loader<'_> {
             Span::default(),
             message!(
                 "no compose file in {} or above it, expected compose.yaml",
-                Text::plain(folder.display().to_string())
+                Text::plain(start.display().to_string())
             ),
         );
         None
+    }
+
+    /// The files of `COMPOSE_FILE`.
+    fn listed(&self) -> Vec<PathBuf> {
+        let separator = self.environment.get("COMPOSE_PATH_SEPARATOR").filter(|sign| !sign.is_empty());
+        let separator = separator.map_or(":", Text::expose);
+        let files = self.environment.get("COMPOSE_FILE").filter(|files| !files.is_empty());
+        files.map_or_else(Vec::new, |files| files.expose().split(separator).map(PathBuf::from).collect())
     }
 
     /// The text of a file, remembered for messages.

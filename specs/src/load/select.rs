@@ -14,14 +14,17 @@ impl Loader<'_> {
         {
             active = listed.expose().split(',').map(|profile| profile.trim().to_owned()).collect();
         }
-        let enabled = |service: &Service| {
+        let named = |name: &str| self.request.services.iter().any(|wanted| wanted == name);
+        let enabled = |name: &str, service: &Service| {
             service.profiles.is_empty()
+                || named(name)
                 || active.iter().any(|active| {
                     active == "*" || service.profiles.iter().any(|profile| *profile == **active)
                 })
         };
-        let (on, off) =
-            std::mem::take(&mut project.services).into_iter().partition(|(_, service)| enabled(service));
+        let (on, off) = std::mem::take(&mut project.services)
+            .into_iter()
+            .partition(|(name, service)| enabled(name, service));
         project.services = on;
         project.disabled_services = off;
     }
