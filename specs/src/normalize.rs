@@ -16,7 +16,8 @@ pub(crate) const SECRET_VALUE: &str = "x-#value";
 /// Completes a canonical document of the project `name`.
 pub fn normalize(document: &mut Node, name: &str, environment: &dyn Lookup) {
     let Value::Map(top) = &mut document.value else { return };
-    put(top, "name", Value::Str(name.into()));
+    let at = top.get("name").map_or_else(Span::default, |entry| entry.node.span);
+    top.insert("name".into(), Entry { key: at, node: Node::new(at, Value::Str(name.into())) });
     let mut uses_default = false;
     for service in objects(top, "services") {
         defaults(service);

@@ -192,7 +192,7 @@ mod tests {
         assert_eq!(
             found,
             [
-                "s1 name project name `one` is claimed already: stack s0",
+                "s1 name project name `one` is claimed already: /p/compose.yaml:1:7",
                 "s1 services.b.container_name container name `same` is claimed already: /p/compose.yaml:2:42",
             ]
         );
