@@ -127,15 +127,16 @@ fn natural(a: &str, b: &str) -> Ordering {
     value(&left).cmp(&value(&right)).then(left[at].cmp(&right[at]))
 }
 
-/// A string as a YAML scalar: plain where that reads back as the same string, else quoted; several lines as a block.
+/// A string as a YAML scalar: plain where that reads back as the same string, else quoted; several lines as a block where one can hold them.
 fn write_text(out: &mut String, text: &str, depth: usize) {
     if text.contains('\n') && is_block(text) {
         return write_block(out, text, depth);
     }
-    if !is_printable(text) || is_ambiguous(text) {
+    if !is_printable(text) || is_ambiguous(text) || text.contains('\n') {
         write_double_quoted(out, text);
     } else if needs_quotes(text) {
-        write_single_quoted(out, text, depth);
+        // Writing to a string cannot fail.
+        let _ = write!(out, "'{}'", text.replace('\'', "''"));
     } else {
         out.push_str(text);
     }
@@ -206,8 +207,7 @@ fn is_sexagesimal(text: &str) -> bool {
 fn needs_quotes(text: &str) -> bool {
     let first = text.chars().next().unwrap_or(' ');
     let indicator = "!&*@`%|>'\"#,[]{}".contains(first);
-    let lonely = "-?:".contains(first)
-        && text[first.len_utf8()..].chars().next().is_none_or(|c| c == ' ' || c == '\n');
+    let lonely = "-?:".contains(first) && text[first.len_utf8()..].chars().next().is_none_or(|c| c == ' ');
     indicator
         || lonely
         || text.starts_with(' ')
@@ -215,35 +215,7 @@ fn needs_quotes(text: &str) -> bool {
         || text.starts_with("...")
         || text.ends_with([' ', ':'])
         || text.contains(": ")
-        || text.contains(":\n")
         || text.contains(" #")
-        || text.contains('\n')
-}
-
-/// In single quotes; a line end doubles.
-fn write_single_quoted(out: &mut String, text: &str, depth: usize) {
-    out.push('\'');
-    let mut after_break = false;
-    for c in text.chars() {
-        match c {
-            '\n' => {
-                if !after_break {
-                    out.push('\n');
-                }
-                out.push('\n');
-                after_break = true;
-                continue;
-            }
-            _ if after_break => (0..=depth).for_each(|_| out.push_str("  ")),
-            _ => {}
-        }
-        after_break = false;
-        out.push_str(if c == '\'' { "''" } else { "" });
-        if c != '\'' {
-            out.push(c);
-        }
-    }
-    out.push('\'');
 }
 
 fn write_double_quoted(out: &mut String, text: &str) {
