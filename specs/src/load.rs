@@ -163,7 +163,7 @@ impl Loader<'_> {
 
     /// A problem of the whole, or of what stands at `at`.
     fn error(&mut self, rule: &'static str, at: Span, message: impl Into<Message>) {
-        self.problems.push(Problem::error(rule, at, &doc::Path::default(), message));
+        self.problems.push(Problem::error(rule, at, doc::Path::default(), message));
     }
 
     /// The home folder that `~` means.

@@ -230,7 +230,7 @@ impl AgentSettings {
         for (key, entry) in fields {
             if let Err(expected) = self.read_key(key, &entry.node) {
                 let at = if KEYS.contains(&&**key) { entry.node.span } else { entry.key };
-                problems.push(Problem::error("settings", at, &path.key(key), expected));
+                problems.push(Problem::error("settings", at, path.key(key), expected));
             }
         }
     }

@@ -54,7 +54,7 @@ pub fn parse(text: &str, file: FileId, secret: bool) -> Result<Vec<Node>, Vec<Pr
         let problem = Problem::error(
             "yaml",
             at,
-            &Path::default(),
+            Path::default(),
             "not YAML 1.1, the version that Docker Compose reads",
         );
         return Err(vec![problem.hint("leave the %YAML line out")]);
@@ -68,7 +68,7 @@ pub fn parse(text: &str, file: FileId, secret: bool) -> Result<Vec<Node>, Vec<Pr
                     info if info.contains("recursion limit") => "nests too deep".into(),
                     info => message!("not YAML: {}", Text::with_secrecy(info, secret)),
                 };
-                composer.problems.push(Problem::error("yaml", at, &Path::default(), message));
+                composer.problems.push(Problem::error("yaml", at, Path::default(), message));
                 return Err(composer.problems);
             }
         }
@@ -129,7 +129,7 @@ impl Composer<'_> {
     }
 
     fn fail(&self, at: Span, message: impl Into<Message>) -> Vec<Problem> {
-        vec![Problem::error("yaml", at, &self.path(), message)]
+        vec![Problem::error("yaml", at, self.path(), message)]
     }
 
     fn take(&mut self, event: Event<'_>, span: granit_parser::Span) -> Result<(), Vec<Problem>> {
@@ -255,7 +255,7 @@ impl Composer<'_> {
                     merges.push(node);
                     if merges.len() > 1 {
                         let message = "mapping key \"<<\" is already defined";
-                        self.problems.push(Problem::error("duplicate-key", at, &self.path(), message));
+                        self.problems.push(Problem::error("duplicate-key", at, self.path(), message));
                     }
                     return Ok(());
                 }
@@ -276,7 +276,7 @@ impl Composer<'_> {
     fn repeated(&mut self, key: &Key, at: Span, first: Span) {
         let message = message!("mapping key \"{}\" is already defined at line {}", key, first.line);
         self.problems.push(
-            Problem::error("duplicate-key", at, &self.path().key(key), message)
+            Problem::error("duplicate-key", at, self.path().key(key), message)
                 .hint("keep one of the two")
                 .related(first, "first defined here"),
         );
@@ -327,7 +327,7 @@ impl Composer<'_> {
             Some(_) => {
                 let shown = Text::with_secrecy(text, self.secret);
                 let message = message!("'{}' is a date to YAML, expected a string", shown);
-                let problem = Problem::error("timestamp", at, &self.path(), message);
+                let problem = Problem::error("timestamp", at, self.path(), message);
                 self.problems.push(problem.hint("put quotes around it"));
                 value
             }

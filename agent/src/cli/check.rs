@@ -143,7 +143,7 @@ fn unknown(path: &Path) -> Problem {
     let message =
         message!("{} is encrypted: what it says is not checked", Text::plain(path.display().to_string()));
     let at = Span::default();
-    Problem::warning("encrypted", at, &doc::Path::default(), message)
+    Problem::warning("encrypted", at, doc::Path::default(), message)
         .hint("`agentctl secrets` says who can read it")
 }
 

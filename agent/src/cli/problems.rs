@@ -97,7 +97,7 @@ mod tests {
         let file = sources.add(&"compose.yaml".into(), Some("services:\n  web:\n    imag: x\n".into()));
         let at = Span { file, line: 3, column: 5, width: 4 };
         let problem =
-            Problem::error("unknown-key", at, &Path::of("services.web"), "`imag` is no key of a service")
+            Problem::error("unknown-key", at, Path::of("services.web"), "`imag` is no key of a service")
                 .hint("write `image`");
         assert_eq!(
             anstream::adapter::strip_str(&text(&problem, &sources)).to_string(),

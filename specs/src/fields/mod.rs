@@ -54,7 +54,7 @@ const SERVICE: &[(&str, Rewrite)] = &[
     ("build", build),
 ];
 
-const BUILD: &[(&'static str, Rewrite)] =
+const BUILD: &[(&str, Rewrite)] =
     &[("secrets", files::references), ("additional_contexts", maps::key_value), ("ssh", maps::ssh)];
 
 fn service(node: &mut Node, path: &Trail<'_>, problems: &mut Vec<Problem>) {

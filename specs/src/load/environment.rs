@@ -89,7 +89,7 @@ impl Loader<'_> {
             Ok(pairs) => Some(pairs),
             Err(error) => {
                 let at = Span { file: id, line: error.line, column: 1, width: 1 };
-                self.problems.push(Problem::error("dotenv", at, &doc::Path::default(), error.message));
+                self.problems.push(Problem::error("dotenv", at, doc::Path::default(), error.message));
                 None
             }
         }

@@ -97,7 +97,7 @@ impl Loader<'_> {
                         self.problems.push(Problem::error(
                             "type",
                             document.span,
-                            &doc::Path::default(),
+                            doc::Path::default(),
                             message,
                         ));
                     }
