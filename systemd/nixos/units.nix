@@ -58,7 +58,6 @@ in
       description = lib.head service.Unit.Description;
       documentation = words service.Unit.Documentation;
       wantedBy = words service.Install.WantedBy;
-      wants = words service.Unit.Wants;
       requires = words service.Unit.Requires;
       # sops-nix's secrets and the host's ssh keys are there first, where something makes them.
       after = words service.Unit.After ++ [

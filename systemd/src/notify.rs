@@ -5,13 +5,11 @@
 
 use std::{io, os::unix::net::UnixListener, time::Duration};
 
-use rustix::process::{PidfdFlags, PidfdGetfdFlags, getpid, pidfd_getfd, pidfd_open};
+use listenfd::ListenFd;
 use sd_notify::NotifyState;
 
 /// The name of the control socket in its unit (`FileDescriptorName=`).
 pub const CONTROL: &str = "control";
-/// More sockets than anybody hands over.
-const MOST_FDS: usize = 16;
 
 /// Why a socket that was handed over cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -78,47 +76,21 @@ fn one_line(text: &str) -> String {
 /// # Errors
 /// One was handed over and cannot be used: listening elsewhere would hide it.
 pub fn control_socket() -> Result<Option<UnixListener>, HandedOverError> {
-    let handed = sd_notify::listen_fds_with_names().map_err(HandedOverError::Variables)?;
-    let control = handed.take(MOST_FDS).find(|(_, name)| name == CONTROL);
-    let Some((number, name)) = control else { return Ok(None) };
-    take(number).map(Some).map_err(|source| HandedOverError::Take { name, source })
-}
-
-/// A descriptor by its number, without `unsafe`: the kernel makes a second one of it, as for any process.
-fn take(number: i32) -> io::Result<UnixListener> {
-    let own = pidfd_open(getpid(), PidfdFlags::empty())?;
-    let socket = pidfd_getfd(own, number, PidfdGetfdFlags::empty())?;
-    if !rustix::net::sockopt::socket_acceptconn(&socket)? {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it does not listen"));
-    }
-    let listener = UnixListener::from(socket);
-    // A socket of another family has no path to tell.
-    listener.local_addr()?;
-    listener.set_nonblocking(true)?;
-    Ok(listener)
+    let mut handed = sd_notify::listen_fds_with_names().map_err(HandedOverError::Variables)?;
+    let Some(index) = handed.position(|(_, name)| name == CONTROL) else { return Ok(None) };
+    let take = || {
+        let listener = ListenFd::from_env().take_unix_listener(index)?;
+        let listener =
+            listener.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "it is not there"))?;
+        listener.set_nonblocking(true)?;
+        Ok(Some(listener))
+    };
+    take().map_err(|source| HandedOverError::Take { name: CONTROL.to_owned(), source })
 }
 
 #[cfg(test)]
 mod tests {
-    use std::os::{fd::AsRawFd as _, unix::net::UnixStream};
-
     use super::*;
-
-    #[test]
-    fn a_listening_socket_is_taken_by_its_number_and_anything_else_is_refused() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let path = folder.path().join("control.sock");
-        let listener = UnixListener::bind(&path).expect("free");
-        let taken = take(listener.as_raw_fd()).expect("taken");
-        drop(listener);
-        let caller = UnixStream::connect(&path).expect("it still listens");
-        taken.set_nonblocking(false).expect("set");
-        let (_accepted, _) = taken.accept().expect("called");
-        assert!(take(caller.as_raw_fd()).is_err());
-        let file = std::fs::File::open("/dev/null").expect("there");
-        assert!(take(file.as_raw_fd()).is_err());
-        assert!(take(99_999).is_err());
-    }
 
     #[test]
     fn a_status_is_one_line() {

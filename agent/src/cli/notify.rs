@@ -72,7 +72,7 @@ async fn tell(mut notifier: Notifier, socket: &Path) -> Result<Exit, Failure> {
         match heard {
             Heard::Transition(transition) => notifier.tell(&transition),
             Heard::Away(why) => anstream::eprintln!("<4>{why}"),
-            Heard::Silence => {}
+            Heard::There => {}
         }
         // Another generation may name others.
         if let Err(error) = notifier.refresh() {

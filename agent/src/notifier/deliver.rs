@@ -69,8 +69,11 @@ async fn run(command: &[String], target: &Target, message: &Message) -> Result<(
     let failed = |error: std::io::Error| Failed::Retry(format!("cannot run {program}: {error}"));
     let mut child = command.spawn().map_err(failed)?;
     if let Some(mut input) = child.stdin.take() {
+        let mut body = message.body(target.shape);
+        // Whole lines: what passes them on, such as a journal, may wait for their end.
+        body.push(b'\n');
         // One that does not want to read need not; its status says whether it is content.
-        let _ = input.write_all(&message.body(target.shape)).await;
+        let _ = input.write_all(&body).await;
     }
     let status = child.wait().await.map_err(failed)?;
     if status.success() { Ok(()) } else { Err(Failed::Retry(format!("{program} ended with {status}"))) }

@@ -23,8 +23,8 @@ const KNOWN: usize = 512;
 pub enum Heard {
     /// Something has happened.
     Transition(Box<Transition>),
-    /// Nothing for a while: time to look after other things.
-    Silence,
+    /// The daemon is there: time to look after other things.
+    There,
     /// The daemon cannot be reached, for this reason.
     Away(String),
 }
@@ -33,18 +33,17 @@ pub enum Heard {
 pub fn hear(socket: &Path, since: Time, to: &Sender<Heard>) {
     let mut ear = Ear { since, known: VecDeque::new() };
     let mut away = false;
-    loop {
-        let heard = match ear.listen(socket, to) {
-            Ok(()) => Some(Heard::Silence),
-            // Said once, not at every try.
-            Err(error) => (!away).then(|| Heard::Away(crate::exit::Failure::from(error).to_string())),
-        };
-        away = !matches!(heard, Some(Heard::Silence));
-        if to.is_closed() || heard.is_some_and(|heard| to.blocking_send(heard).is_err()) {
-            return;
-        }
-        if away {
-            thread::sleep(AGAIN);
+    while !to.is_closed() {
+        match ear.listen(socket, to) {
+            Ok(()) => away = false,
+            Err(error) => {
+                // Said once, not at every try; where nobody listens any more, the loop ends.
+                if !away {
+                    let _ = to.blocking_send(Heard::Away(crate::exit::Failure::from(error).to_string()));
+                }
+                away = true;
+                thread::sleep(AGAIN);
+            }
         }
     }
 }
@@ -59,7 +58,9 @@ impl Ear {
     fn listen(&mut self, socket: &Path, to: &Sender<Heard>) -> Result<(), ClientError> {
         let mut stream = Client::connect(socket)?;
         stream.stream("Events", Map::new(), Some(SILENCE))?;
-        for transition in missed(socket)? {
+        let missed = missed(socket)?;
+        let _ = to.blocking_send(Heard::There);
+        for transition in missed {
             self.take(transition, to);
         }
         loop {
