@@ -23,6 +23,16 @@ let
     }) (render.files stack)
   ) stacks;
   agentctl = "${cfg.package}/bin/agentctl";
+  # An encrypted file that no key of this host opens; those for a cloud's key service are only known once they are opened.
+  ageKeys = lib.concatMapStringsSep " " (key: "--age-key=${lib.escapeShellArg key}") (
+    cfg.keys.age ++ cfg.keys.ssh
+  );
+  opens = ''
+    if ! compose_agent_said=$(${agentctl} secrets --profile "''${1-}" ${ageKeys} 2>&1); then
+      printf '%s\n' "$compose_agent_said" "compose-agent: this host cannot open a file that a stack uses; NIXOS_NO_CHECK=1 switches nevertheless" >&2
+      exit 1
+    fi
+  '';
 in
 {
   _class = "nixos";
@@ -52,6 +62,7 @@ in
     system.preSwitchChecks = lib.mkIf (cfg.preSwitchCheck && stacks != { }) {
       compose-agent = ''
         ${agentctl} check "''${1-}"
+        ${lib.optionalString (cfg.keys.sops == null) opens}
       '';
     };
 

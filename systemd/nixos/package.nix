@@ -25,6 +25,7 @@ rustPlatform.buildRustPackage {
       (root + "/systemd/src")
       (root + "/systemd/units")
       (root + "/systemd/catalog")
+      (root + "/systemd/monitoring")
       (root + "/tests")
     ];
   };
@@ -48,6 +49,7 @@ rustPlatform.buildRustPackage {
     for shell in bash fish zsh; do
       installShellCompletion --cmd agentctl --$shell <($out/bin/agentctl completion $shell)
     done
+    install -Dm644 -t $out/share/compose-agent systemd/monitoring/*
     install -Dm644 -t $out/lib/systemd/catalog systemd/catalog/compose-agent.catalog
     install -Dm644 -t $out/lib/systemd/system systemd/units/*.service systemd/units/*.socket systemd/units/*.mount
     substituteInPlace $out/lib/systemd/system/compose-agent.service --replace-fail /usr/local/bin $out/bin
