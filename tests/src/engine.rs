@@ -49,7 +49,7 @@ impl Engine {
         let cgroup = format!("compose-agent-test-{}-{number}", std::process::id());
         let script = format!("cd {}\n{NAMESPACE}\n", folder.display())
             + &format!(
-                "exec dockerd --config-file $PWD/daemon.json --data-root $PWD/data --exec-root $PWD/exec --pidfile $PWD/pid --host unix://$PWD/docker.sock --cgroup-parent {cgroup} --log-level warn"
+                "while :; do dockerd --config-file $PWD/daemon.json --data-root $PWD/data --exec-root $PWD/exec --pidfile $PWD/pid --host unix://$PWD/docker.sock --cgroup-parent {cgroup} --log-level warn || true; sleep 0.1; done"
             );
         fs::write(folder.join("daemon.json"), "{}").expect("written");
         fs::write(folder.join("start"), script).expect("written");
@@ -124,6 +124,60 @@ impl Engine {
         let _ = fs::remove_dir_all(self.folder.join("exec"));
         self.tell("start");
         self.wait();
+    }
+
+    /// Restarts the Engine alone, as its service manager would: with live restore containers run on meanwhile, without it
+    /// they are stopped, and started by the new one where their policy says so.
+    ///
+    /// # Panics
+    /// It does not restart.
+    pub fn restart(&self, live: bool) {
+        fs::write(self.folder.join("daemon.json"), format!("{{\"live-restore\": {live}}}")).expect("written");
+        let signal = |signal: &str| {
+            let sent = Command::new("kill").args(["-s", signal, &self.process().to_string()]).status();
+            assert!(sent.expect("the kill command").success());
+        };
+        signal("HUP");
+        Self::until("its configuration is read", || {
+            self.docker_prints(&["info", "--format", "{{.LiveRestoreEnabled}}"]) == live.to_string()
+        });
+        let before = self.process();
+        signal("TERM");
+        let is_new = || !Path::new(&format!("/proc/{before}")).exists();
+        Self::until("it is another process", || is_new() && self.docker(&["version"]).status.success());
+    }
+
+    /// The network that a running container is in, as the kernel names it.
+    pub fn network_of(&self, container: &str) -> Option<String> {
+        let pid = self.docker(&["inspect", "--format", "{{.State.Pid}}", container]).stdout;
+        let link = format!("/proc/{}/ns/net", String::from_utf8_lossy(&pid).trim());
+        let engine = self.process().to_string();
+        let output = Command::new("nsenter")
+            .args(["--target", &engine, "--mount", "--pid", "readlink", &link])
+            .output()
+            .expect("nsenter (Debian: util-linux)");
+        output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    }
+
+    /// The Engine's process, as this machine numbers it.
+    fn process(&self) -> u32 {
+        let data = self.folder.join("data").display().to_string();
+        let is_ours = |pid: &u32| {
+            let words = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            let words: Vec<_> = words.split(|byte| *byte == 0).map(String::from_utf8_lossy).collect();
+            words[0].ends_with("dockerd") && words.iter().any(|word| *word == data)
+        };
+        let entries = fs::read_dir("/proc").expect("a process file system").flatten();
+        let mut pids = entries.filter_map(|entry| entry.file_name().to_string_lossy().parse().ok());
+        pids.find(is_ours).expect("the Engine runs")
+    }
+
+    fn until(what: &str, holds: impl Fn() -> bool) {
+        let began = Instant::now();
+        while !holds() {
+            assert!(began.elapsed() < PATIENCE, "not so: {what}");
+            sleep(Duration::from_millis(100));
+        }
     }
 
     /// A folder on a memory file system that the Engine sees, too; goes with it.

@@ -6,6 +6,8 @@ use crate::{ids::Time, memory::Backoff};
 const FIRST: i64 = 2_000;
 /// The longest wait, in milliseconds.
 const LONGEST: i64 = 300_000;
+/// The longest wait with its jitter, in milliseconds: whatever is further away was written by a clock that was ahead.
+pub const MOST: i64 = LONGEST + LONGEST / 4;
 
 /// The next state after one more failure of `what`: doubled each time, with up to a quarter of jitter that depends on
 /// `what`, so that many stacks that failed together do not come back together.

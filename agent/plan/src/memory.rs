@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    backoff::MOST,
     ids::{Generation, StackName, Time},
     sources::BoundAt,
     status::{OpenDrift, Phase, WaitStatus},
@@ -65,6 +66,24 @@ pub struct StackMemory {
     pub good_images: BTreeMap<String, String>,
     /// The warnings of the last load, so that each is said once.
     pub notes: Vec<String>,
+}
+
+impl StackMemory {
+    /// The same without what a clock that was ahead has written. A machine without a battery for its clock boots in the
+    /// future or in the past, and is put right later: nothing may wait years for that.
+    #[must_use]
+    pub fn believed(mut self, now: Time) -> Self {
+        for backoff in self.backoff.values_mut().filter(|backoff| backoff.until > now.plus_ms(MOST)) {
+            backoff.until = now;
+        }
+        if let Some(restart) = &mut self.restart {
+            restart.at = restart.at.min(now);
+        }
+        for made in self.corrections.values_mut() {
+            made.retain(|at| *at <= now);
+        }
+        self
+    }
 }
 
 /// Repeated failure.
@@ -134,4 +153,26 @@ pub struct Brought {
     pub from: Option<String>,
     /// When.
     pub at: Time,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_clock_that_was_ahead_has_written_holds_nothing_up() {
+        let (now, ahead) = (Time(1_000_000), Time(4_000_000_000_000));
+        let backoff = |until| Backoff { failures: 3, until, error: "no".into() };
+        let memory = StackMemory {
+            backoff: [("a".into(), backoff(ahead)), ("b".into(), backoff(now.plus_ms(MOST)))].into(),
+            restart: Some(Restart { service: None, at: ahead, by: "uid 0".into() }),
+            corrections: [("c".into(), vec![Time(5), ahead])].into(),
+            ..StackMemory::default()
+        };
+        let believed = memory.believed(now);
+        assert_eq!(believed.backoff["a"].until, now);
+        assert_eq!(believed.backoff["b"].until, now.plus_ms(MOST), "as long as any wait may be");
+        assert_eq!(believed.restart.map(|restart| restart.at), Some(now));
+        assert_eq!(believed.corrections["c"], [Time(5)]);
+    }
 }
