@@ -16,10 +16,11 @@ use plan::{
     status::{HealthSummary, Phase, StackStatus},
 };
 use systemd::{gc_roots::Roots, notify, stat::Asker};
-use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::{Mutex, mpsc::UnboundedSender};
 
 use crate::{
     archives::Archives,
+    beside::beside,
     clock,
     declared::Declared,
     decrypt::Seen,
@@ -64,8 +65,11 @@ pub struct Agent {
     pub asker: Asker,
     /// How many specs are being read.
     pub readings: Readings,
+    looking: Mutex<()>,
     /// An operator has confirmed that the profile means to declare no stack.
     empty_confirmed: Cell<bool>,
+    /// Something is to be removed, and was held back when that was last looked at.
+    guarded: Cell<bool>,
     /// The store paths that are kept.
     rooted: RefCell<BTreeSet<PathBuf>>,
     /// What the service manager was told last.
@@ -110,7 +114,9 @@ impl Agent {
             ear: Ear::default(),
             asker: Asker::default(),
             readings: Readings::default(),
+            looking: Mutex::default(),
             empty_confirmed: Cell::new(false),
+            guarded: Cell::new(false),
             rooted: RefCell::default(),
             told: RefCell::default(),
             voice,
@@ -126,14 +132,15 @@ impl Agent {
     }
 
     /// Looks at the profile again. Answers the stacks whose declaration may be another one now.
-    pub fn rescan(&self) -> Vec<StackName> {
-        let found = match Declared::of(&self.options.profile) {
-            Ok(found) => found,
-            Err(error) => {
-                let words = crate::exit::Failure::from(error).to_string();
-                self.store.set_generation(None, Some(words));
-                return Vec::new();
-            }
+    pub async fn rescan(&self) -> Vec<StackName> {
+        // One look at a time: an older one must not have the last word.
+        let _looking = self.looking.lock().await;
+        let profile = self.options.profile.clone();
+        let looked = beside(move || Declared::of(&profile)).await;
+        let found = match looked {
+            Ok(Ok(found)) => found,
+            Ok(Err(error)) => return self.profile_unknown(crate::exit::Failure::from(error).to_string()),
+            Err(error) => return self.profile_unknown(format!("reading the profile: {error}")),
         };
         let before = self.declared.borrow().clone();
         self.remember_generation(&found.generation);
@@ -155,6 +162,11 @@ impl Agent {
         *self.declared.borrow_mut() = Some(found);
         self.note_guard();
         touched
+    }
+
+    fn profile_unknown(&self, why: String) -> Vec<StackName> {
+        self.store.set_generation(None, Some(why));
+        Vec::new()
     }
 
     fn remember_generation(&self, generation: &Generation) {
@@ -195,24 +207,30 @@ impl Agent {
                 Some(_) => {}
             }
         }
-        let meant = self.empty_confirmed.get() || crate::gather::allows_empty(&declared.folder);
+        let meant = self.empty_confirmed.get() || declared.allows_empty;
         (declared.stacks.is_empty() && !meant).then(|| {
             "the profile declares no stack: confirm with `agentctl reconcile --allow-empty`, or `allow_empty: true` in agent.yaml"
                 .to_owned()
         })
     }
 
-    /// Says on the host's status why removals are held back, where there is something to remove.
+    /// Says on the host's status why removals are held back, where there is something to remove; once nothing holds them
+    /// back any more, what is gone gets its pass.
     pub fn note_guard(&self) {
-        let gone: Vec<String> = {
+        let gone: Vec<StackName> = {
             let declared = self.declared.borrow();
             let is_declared =
-                |stack: &StackName| declared.as_ref().is_some_and(|d| d.stacks.contains_key(stack));
-            self.owned.borrow().keys().filter(|stack| !is_declared(stack)).map(ToString::to_string).collect()
+                |stack: &&StackName| declared.as_ref().is_some_and(|d| d.stacks.contains_key(*stack));
+            self.owned.borrow().keys().filter(|stack| !is_declared(stack)).cloned().collect()
         };
         let guard = self.removal_guard().filter(|_| !gone.is_empty());
-        let note =
-            guard.map(|why| format!("{} no longer declared and not taken down: {why}", gone.join(", ")));
+        if self.guarded.replace(guard.is_some()) && guard.is_none() {
+            gone.iter().for_each(|stack| self.trigger(Trigger::Stack(stack.clone())));
+        }
+        let note = guard.map(|why| {
+            let gone: Vec<&str> = gone.iter().map(StackName::as_str).collect();
+            format!("{} no longer declared and not taken down: {why}", gone.join(", "))
+        });
         self.store.set_notes(note.into_iter().collect());
     }
 
@@ -249,7 +267,7 @@ impl Agent {
     /// Keeps what this host's containers mount, and what the specs of now are about to mount, from the store's garbage
     /// collector. Called before anything is done: a path that a plan mounts is rooted by then.
     pub fn keep_roots(&self, observed: &Observed) {
-        let ours = observed.containers.iter().filter(|found| found.labels.stack_of(&self.host).is_some());
+        let ours = observed.containers().filter(|found| found.labels.stack_of(&self.host).is_some());
         let sources =
             ours.flat_map(|found| found.spec.mounts.values()).filter(|mount| mount.kind == MountKind::Bind);
         let mut used: BTreeSet<PathBuf> =

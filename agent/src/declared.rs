@@ -16,6 +16,8 @@ pub const COMPOSE_FILES: [&str; 4] =
     ["compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml"];
 /// Where stacks are in a profile.
 pub const FOLDER: &str = "etc/compose-agent";
+/// Beside the stacks: the settings of all that do not say otherwise.
+const SETTINGS: &str = "agent.yaml";
 /// The most stacks that are looked at.
 const MOST_STACKS: usize = 1000;
 
@@ -28,6 +30,8 @@ pub struct Declared {
     pub folder: PathBuf,
     /// Every stack and its project folder.
     pub stacks: BTreeMap<StackName, PathBuf>,
+    /// The profile's `agent.yaml` says that declaring no stack is meant.
+    pub allows_empty: bool,
 }
 
 /// Why the profile cannot be read: nothing is known then, and nothing is changed.
@@ -67,12 +71,17 @@ impl Declared {
             .map_err(|source| DeclaredError::Resolve { path: profile.to_owned(), source })?;
         let folder = root.join(FOLDER);
         let failed = |source| DeclaredError::List { path: folder.clone(), source };
-        let mut stacks = BTreeMap::new();
+        let mut declared = Self {
+            generation: Generation::from(root.to_string_lossy().into_owned()),
+            allows_empty: allows_empty(&folder),
+            folder: folder.clone(),
+            stacks: BTreeMap::new(),
+        };
         let entries = match fs::read_dir(&folder) {
             Ok(entries) => entries,
             // A profile without the folder declares none: whether that is meant is asked elsewhere.
             Err(error) if error.kind() == io::ErrorKind::NotFound && root.is_dir() => {
-                return Ok(Self { generation: generation(&root), folder, stacks });
+                return Ok(declared);
             }
             Err(error) => return Err(failed(error)),
         };
@@ -82,17 +91,24 @@ impl Declared {
             if name.starts_with('.') || compose_file(&entry.path()).is_none() {
                 continue;
             }
-            stacks.insert(StackName::from(name), entry.path());
-            if stacks.len() > MOST_STACKS {
+            declared.stacks.insert(StackName::from(name), entry.path());
+            if declared.stacks.len() > MOST_STACKS {
                 return Err(DeclaredError::TooMany { path: folder });
             }
         }
-        Ok(Self { generation: generation(&root), folder, stacks })
+        Ok(declared)
     }
 }
 
-fn generation(root: &Path) -> Generation {
-    Generation::from(root.to_string_lossy().into_owned())
+/// Where the settings of all stacks are, for a stack's folder in a profile.
+pub fn defaults_of(stack: &Path) -> Option<PathBuf> {
+    stack.parent().filter(|folder| folder.ends_with(FOLDER)).map(|folder| folder.join(SETTINGS))
+}
+
+fn allows_empty(folder: &Path) -> bool {
+    let text = fs::read_to_string(folder.join(SETTINGS)).unwrap_or_default();
+    let settings: Option<serde_yaml::Value> = serde_yaml::from_str(&text).ok();
+    settings.and_then(|settings| settings.get("allow_empty")?.as_bool()).unwrap_or(false)
 }
 
 /// The compose file of a folder. A link that leads nowhere counts: the stack is declared, and does not load.

@@ -138,7 +138,7 @@ impl Eyes {
         let answer = engine.observe(&interest, &self.cache, clock::now()).await;
         let observed = answer.map_err(|error| self.failed(&error))?;
         let owner = |found: &ObservedContainer| found.labels.owner.project.clone();
-        let owners = observed.containers.iter().map(|found| (found.id.clone(), owner(found)));
+        let owners = observed.containers().map(|found| (found.id.clone(), owner(found)));
         self.owners.replace(owners.collect());
         Ok(Snapshot { observed: Rc::new(observed), images: interest.images })
     }

@@ -5,7 +5,6 @@
 
 use std::{
     collections::BTreeMap,
-    fs,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -26,6 +25,7 @@ use systemd::{
 
 use crate::{
     archives::Archives,
+    declared,
     decrypt::{Decrypting, Seen, unchanged},
     identities::{self, Found},
     inputs::Look,
@@ -110,7 +110,8 @@ pub fn gather(source: Source) -> Want {
     for key in &looked_at {
         reader.look_into(key);
     }
-    let request = LoadRequest { working_directory, ..LoadRequest::default() };
+    let defaults = declared::defaults_of(&working_directory);
+    let request = LoadRequest { working_directory, defaults, ..LoadRequest::default() };
     let mut places = BTreeMap::new();
     let mut inputs = Inputs::default();
     let mut secrets = Mask::default();
@@ -207,15 +208,12 @@ fn line(problem: &Problem, sources: &Sources) -> String {
     format!("{place}{path}{}{hint}", problem.message)
 }
 
-/// Whether the profile's `agent.yaml` says that declaring no stack is meant.
-pub fn allows_empty(folder: &Path) -> bool {
-    let text = fs::read_to_string(folder.join("agent.yaml")).unwrap_or_default();
-    let settings: Option<serde_yaml::Value> = serde_yaml::from_str(&text).ok();
-    settings.and_then(|settings| settings.get("allow_empty")?.as_bool()).unwrap_or(false)
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
+    use specs::settings::DriftAction;
+
     use super::*;
 
     fn source(folder: &Path) -> Source {
@@ -245,6 +243,37 @@ mod tests {
         assert!(!want.is_current(&"g".into(), folder.path()), "a file that was looked for has appeared");
         let want = gather(source(folder.path()));
         assert_eq!(want.project.expect("it loads").services["web"].image, "x:2");
+    }
+
+    #[test]
+    fn what_agent_yaml_says_counts_for_every_stack_that_does_not_say_otherwise() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let all = folder.path().join(declared::FOLDER);
+        std::os::unix::fs::symlink(folder.path(), folder.path().join("profile")).expect("linked");
+        let put = |file: &str, text: &str| {
+            let path = all.join(file);
+            fs::create_dir_all(path.parent().expect("a folder")).expect("made");
+            fs::write(path, text).expect("written");
+        };
+        let gathered = |stack: &str| gather(Source { folder: all.join(stack), ..source(folder.path()) });
+        put("agent.yaml", "drift: report\nhealth_deadline: 7s\nenv_files: [common.env]\n");
+        put(
+            "own/compose.yaml",
+            "x-agent: {drift: correct, env_files: []}\nservices: {web: {image: 'x:1'}}\n",
+        );
+        put("all/compose.yaml", "services: {web: {image: 'x:${TAG}'}}\n");
+        put("all/common.env", "TAG=2\n");
+        let own = gathered("own").project.expect("it loads");
+        assert_eq!(own.settings.drift.default, DriftAction::Correct);
+        assert_eq!(own.settings.health_deadline.0, 7_000_000_000, "key by key");
+        let want = gathered("all");
+        let project = want.project.as_ref().expect("it loads");
+        assert_eq!(project.settings.drift.default, DriftAction::Report);
+        assert_eq!(project.services["web"].image, "x:2");
+        put("agent.yaml", "drift: perhaps\nno_such: 1\n");
+        assert!(!want.is_current(&want.generation, &want.folder), "it is one of the stack's files");
+        let error = gathered("all").project.expect_err("nobody knows what is wanted");
+        assert!(error.contains("agent.yaml:1:8") && error.contains("agent.yaml:2:1"), "{error}");
     }
 
     #[test]

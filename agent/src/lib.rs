@@ -12,6 +12,7 @@
 //! (`systemd`).
 
 pub mod archives;
+pub mod beside;
 mod bound;
 pub mod cli;
 pub mod clock;

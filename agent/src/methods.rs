@@ -142,7 +142,7 @@ impl Control {
         let wanted: Reconcile = call.arguments()?;
         let stack = wanted.stack.as_deref();
         // What has just left the profile is declared no more, and gets its pass all the same.
-        for touched in self.0.rescan() {
+        for touched in self.0.rescan().await {
             self.0.trigger(Trigger::StackNow(touched));
         }
         self.status_of(stack, None)?;

@@ -25,12 +25,10 @@ use plan::{
 use specs::model::Project;
 use systemd::notify;
 use systemd::runtime_dir::Medium;
-use tokio::{
-    task::spawn_blocking,
-    time::{Instant, timeout},
-};
+use tokio::time::Instant;
 
 use crate::{
+    beside::beside,
     clock,
     daemon::{Agent, unknown},
     gather::{Source, Want, gather},
@@ -51,8 +49,8 @@ const FAILED: Duration = Duration::from_secs(2);
 /// When to ask an Engine again that did not answer.
 const AWAY: Duration = Duration::from_secs(5);
 
-/// How long reading a spec may take: a file may be on a mount that does not answer.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// When to ask a file system again that did not answer.
+const STUCK: Duration = Duration::from_secs(10);
 
 /// What was decided about a stack, and on what.
 #[derive(Debug)]
@@ -76,7 +74,10 @@ impl Rounds for Agent {
                 let reading = self.want(&stack, generation.clone(), folder);
                 let (want, _) = tokio::join!(reading, self.eyes.look(due.asked, BTreeSet::new()));
                 match want {
-                    Err(reason) => self.fail(&stack, generation, &reason, None, Vec::new()),
+                    Err(reason) => {
+                        self.fail(&stack, generation, &reason, None, Vec::new());
+                        Some(STUCK)
+                    }
                     Ok(want) => match &want.project {
                         Err(reason) => {
                             self.fail(&stack, generation, reason, want.failed_by, want.notes.clone())
@@ -100,8 +101,8 @@ impl Rounds for Agent {
         self.conclude(StackStatus { phase: Phase::Failed, reason, last_pass: Some(clock::now()), ..known });
     }
 
-    fn rescan(&self) -> Vec<StackName> {
-        Self::rescan(self)
+    async fn rescan(&self) -> Vec<StackName> {
+        Self::rescan(self).await
     }
 
     fn stacks(&self) -> Vec<StackName> {
@@ -338,19 +339,19 @@ impl Agent {
     async fn want(&self, stack: &StackName, generation: Generation, folder: PathBuf) -> Result<Want, String> {
         let known = self.wants.borrow().get(stack).cloned();
         let source = self.source(generation, folder);
-        let begun = self.readings.begin();
-        let reading = spawn_blocking(move || {
+        let Some(begun) = self.readings.begin(stack) else {
+            return Err(
+                "the spec is still being read: a file system that it is on does not answer".to_owned()
+            );
+        };
+        let reading = beside(move || {
             let want = match known.filter(|known| known.is_current(&source.generation, &source.folder)) {
                 Some(known) => known,
                 None => gather(source),
             };
             (want, begun)
         });
-        let (want, _begun) = match timeout(PATIENCE, reading).await {
-            Ok(Ok(read)) => read,
-            Ok(Err(error)) => return Err(format!("internal error while reading the spec: {error}")),
-            Err(_) => return Err(format!("the spec could not be read within {} s", PATIENCE.as_secs())),
-        };
+        let (want, _begun) = reading.await.map_err(|error| format!("reading the spec: {error}"))?;
         self.wants.borrow_mut().insert(stack.clone(), want.clone());
         Ok(want)
     }
@@ -556,7 +557,7 @@ mod tests {
         let mut answers = ask(folder.path(), vec![("Reconcile", wait.clone())]).await;
         assert_eq!(names(&answers.remove(0)), ["web"]);
         let agent = Agent::new(options_of_missing(folder.path()), mpsc::unbounded_channel().0);
-        assert!(Rounds::rescan(&*agent).is_empty());
+        assert!(Rounds::rescan(&*agent).await.is_empty());
         let status = agent.store.status(None, None).expect("the host");
         assert!(status.profile_error.is_some_and(|error| error.contains("cannot resolve the profile")));
         assert!(agent.removal_guard().is_some(), "nothing may be taken away");

@@ -9,9 +9,10 @@ use plan::{
     observed::Observed,
     preview::{Preview, StackPreview},
 };
-use tokio::{task::spawn_blocking, time::Instant};
+use tokio::time::Instant;
 
 use crate::{
+    beside::beside,
     daemon::Agent,
     declared::Declared,
     gather::{Source, Want, gather},
@@ -24,13 +25,16 @@ impl Agent {
     /// The profile or the Engine cannot be looked at, or there is no such stack; in words.
     pub async fn preview(&self, profile: Option<&Path>, stack: Option<&str>) -> Result<Preview, String> {
         let path = profile.unwrap_or(&self.options.profile);
-        let declared = Declared::of(path).map_err(|error| crate::exit::Failure::from(error).to_string())?;
+        let path = path.to_owned();
+        let declared = beside(move || Declared::of(&path))
+            .await?
+            .map_err(|error| crate::exit::Failure::from(error).to_string())?;
         let mut wants = Vec::new();
         for (name, folder) in &declared.stacks {
             if stack.is_none_or(|stack| stack == name.as_str()) {
                 let source =
                     Source { preview: true, ..self.source(declared.generation.clone(), folder.clone()) };
-                let want = spawn_blocking(move || gather(source)).await.map_err(|error| error.to_string())?;
+                let want = beside(move || gather(source)).await?;
                 wants.push((name.clone(), want));
             }
         }

@@ -1,7 +1,7 @@
 //! Where others' words are passed on (the Engine's about what it refuses, a health check's), do they quote a stack's
 //! secrets? Those are masked before anything is made of the words.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, sync::Arc};
 
 use plan::{
     account::Outcomes,
@@ -25,12 +25,13 @@ pub fn snapshot<'o>(observed: &'o Observed, secrets: &Mask) -> Cow<'o, Observed>
     let quotes = |state: &ContainerState| {
         [&state.error, &state.health_output].iter().any(|words| matches!(secrets.mask(words), Cow::Owned(_)))
     };
-    if !observed.containers.iter().any(|container| quotes(&container.state)) {
+    if !observed.containers().any(|container| quotes(&container.state)) {
         return Cow::Borrowed(observed);
     }
     let mut masked = observed.clone();
-    for container in &mut masked.containers {
-        for words in [&mut container.state.error, &mut container.state.health_output] {
+    for container in masked.containers.iter_mut().filter(|container| quotes(&container.state)) {
+        let state = &mut Arc::make_mut(container).state;
+        for words in [&mut state.error, &mut state.health_output] {
             *words = secrets.mask(words).into_owned();
         }
     }
@@ -66,7 +67,7 @@ mod tests {
                 anonymous_volumes: std::collections::BTreeMap::new(),
                 created_at: plan::ids::Time(0),
             };
-            Observed { containers: vec![container], ..Observed::default() }
+            Observed { containers: vec![container.into()], ..Observed::default() }
         };
         let (quiet, loud) = (of("no such program"), of("exec: \"hunter2\": not found"));
         assert!(matches!(snapshot(&quiet, &secrets), Cow::Borrowed(_)));

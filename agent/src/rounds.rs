@@ -26,8 +26,9 @@ pub trait Rounds: 'static {
     /// A pass has panicked: the stack is failed, with this message.
     fn panicked(&self, stack: &StackName, message: &str);
 
-    /// Looks at the profile, where it may lead elsewhere. Answers the stacks that are to be looked at because of it.
-    fn rescan(&self) -> Vec<StackName>;
+    /// Looks at the profile, where it may lead elsewhere, in bounded time. Answers the stacks that are to be looked at
+    /// because of it.
+    fn rescan(&self) -> impl Future<Output = Vec<StackName>>;
 
     /// All stacks that are declared or owned now.
     fn stacks(&self) -> Vec<StackName>;
@@ -82,7 +83,7 @@ pub async fn run<R: Rounds>(rounds: Rc<R>, pace: Pace, mut triggers: UnboundedRe
         passes: JoinSet::new(),
         stack_of_task: BTreeMap::new(),
     };
-    state.take(&Trigger::Reload);
+    state.take(&Trigger::Reload).await;
     let mut alive = pace.alive.map(|every| Instant::now() + every);
     let mut resync = Instant::now() + pace.resync;
     loop {
@@ -104,13 +105,13 @@ pub async fn run<R: Rounds>(rounds: Rc<R>, pace: Pace, mut triggers: UnboundedRe
         tokio::select! {
             trigger = triggers.recv() => match trigger {
                 Some(Trigger::Stop) | None => return,
-                Some(trigger) => state.take(&trigger),
+                Some(trigger) => state.take(&trigger).await,
             },
             Some(ended) = state.passes.join_next_with_id() => state.ended(ended),
             () = sleep_until(next) => {
                 if Instant::now() >= resync {
                     resync = Instant::now() + pace.resync;
-                    state.take(&Trigger::EveryStack);
+                    state.take(&Trigger::EveryStack).await;
                 }
             }
         }
@@ -118,7 +119,8 @@ pub async fn run<R: Rounds>(rounds: Rc<R>, pace: Pace, mut triggers: UnboundedRe
 }
 
 impl<R: Rounds> Loop<R> {
-    fn take(&mut self, trigger: &Trigger) {
+    /// Passes that run go on meanwhile.
+    async fn take(&mut self, trigger: &Trigger) {
         let now = Instant::now();
         match trigger {
             Trigger::Stack(stack) => self.scheduler.request(stack, now),
@@ -129,13 +131,13 @@ impl<R: Rounds> Loop<R> {
                 }
             }
             Trigger::Profile => {
-                for stack in self.rounds.rescan() {
+                for stack in self.rounds.rescan().await {
                     self.scheduler.request(&stack, now);
                 }
             }
             Trigger::EveryStack | Trigger::EveryStackNow | Trigger::Engine | Trigger::Reload => {
                 // What has just left the profile is not among its stacks any more, and gets its pass all the same.
-                let gone = self.rounds.rescan();
+                let gone = self.rounds.rescan().await;
                 for stack in gone.into_iter().chain(self.rounds.stacks()) {
                     self.scheduler.request_now(&stack, now);
                 }
@@ -259,7 +261,7 @@ mod tests {
             self.failed.borrow_mut().push(format!("{stack}: {message}"));
         }
 
-        fn rescan(&self) -> Vec<StackName> {
+        async fn rescan(&self) -> Vec<StackName> {
             Vec::new()
         }
 

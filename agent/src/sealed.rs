@@ -20,7 +20,11 @@ use specs::{
 };
 use zeroize::Zeroizing;
 
-use crate::{declared::Declared, rooted::Rooted, sops_program};
+use crate::{
+    declared::{self, Declared},
+    rooted::Rooted,
+    sops_program,
+};
 
 /// How deep and how many files of a stack's folder are looked at for ones that nothing uses.
 const DEPTH: usize = 4;
@@ -52,7 +56,11 @@ pub fn of_stack(
     let known_as = folder.strip_prefix(&root).map_or_else(|_| folder.to_owned(), |below| profile.join(below));
     let rooted = Rooted { inner: &Disk, profile: profile.to_owned(), root };
     let reader = Reader { inner: &rooted, identities, found: RefCell::default(), opened: RefCell::default() };
-    let request = LoadRequest { working_directory: known_as.clone(), ..LoadRequest::default() };
+    let request = LoadRequest {
+        working_directory: known_as.clone(),
+        defaults: declared::defaults_of(&known_as),
+        ..LoadRequest::default()
+    };
     let loaded = load(&request, &reader).ok();
     let mut read_by_load: BTreeSet<PathBuf> = reader.found.borrow().keys().cloned().collect();
     if let Some(loaded) = &loaded {

@@ -29,6 +29,9 @@ use crate::{
     sources::listen_to_all,
 };
 
+/// How many file systems may hang before nothing can be read any more; a thread exists only while it is needed.
+const THREADS: usize = 64;
+
 /// Runs the daemon until it is told to stop, or `--once` until nothing is left to do.
 ///
 /// # Errors
@@ -40,7 +43,7 @@ pub fn start(options: Options) -> Result<Exit, Failure> {
     folder(&options.state_dir, 0o700)?;
     let runtime = runtime::Builder::new_current_thread()
         .enable_all()
-        .max_blocking_threads(4)
+        .max_blocking_threads(THREADS)
         .thread_keep_alive(Duration::from_secs(1))
         .build()
         .context("cannot start the runtime")?;

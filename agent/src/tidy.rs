@@ -4,47 +4,52 @@
 use std::{
     collections::BTreeSet,
     path::{Path, PathBuf},
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use plan::observed::Observed;
+use plan::{ids::StackName, observed::Observed};
 use systemd::runtime_dir::{Medium, PlaintextDir};
 
 use crate::gather::Want;
 
-/// How many specs are being read now.
+/// The stacks whose specs are being read now.
 #[derive(Debug, Default)]
-pub struct Readings(Arc<AtomicUsize>);
+pub struct Readings(Arc<Mutex<BTreeSet<StackName>>>);
 
 /// One of them; it counts until it is dropped, also where nobody waits for it any more.
 #[derive(Debug)]
-pub struct Reading(Arc<AtomicUsize>);
+pub struct Reading {
+    stack: StackName,
+    all: Readings,
+}
 
 impl Readings {
-    /// One more begins.
-    pub fn begin(&self) -> Reading {
-        self.0.fetch_add(1, Ordering::SeqCst);
-        Reading(Arc::clone(&self.0))
+    /// One more begins; `None` where the stack's last one has not ended. A file system that does not answer holds a thread
+    /// for as long as it likes, and one for each stack is enough.
+    pub fn begin(&self, stack: &StackName) -> Option<Reading> {
+        let all = Self(Arc::clone(&self.0));
+        self.lock().insert(stack.clone()).then(|| Reading { stack: stack.clone(), all })
     }
 
     /// Whether there is none.
     pub fn are_over(&self) -> bool {
-        self.0.load(Ordering::SeqCst) == 0
+        self.lock().is_empty()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeSet<StackName>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Drop for Reading {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::SeqCst);
+        self.all.lock().remove(&self.stack);
     }
 }
 
 /// Everything that containers have bound.
 pub fn bound(observed: &Observed) -> impl Iterator<Item = PathBuf> {
-    let mounts = observed.containers.iter().flat_map(|container| container.spec.mounts.values());
+    let mounts = observed.containers().flat_map(|container| container.spec.mounts.values());
     mounts.filter_map(|mount| mount.source.as_ref()).map(|source| PathBuf::from(source.expose()))
 }
 
@@ -100,9 +105,11 @@ mod tests {
     }
 
     #[test]
-    fn a_reading_that_nobody_waits_for_still_counts() {
+    fn a_reading_that_nobody_waits_for_still_counts_and_the_stack_gets_no_second_one() {
         let readings = Readings::default();
-        let (one, two) = (readings.begin(), readings.begin());
+        let begin = |name: &str| readings.begin(&name.into());
+        let (one, two) = (begin("one"), begin("two"));
+        assert!(two.is_some() && begin("two").is_none());
         drop(one);
         assert!(!readings.are_over());
         drop(two);

@@ -4,17 +4,21 @@
 //! stay as they are cost three questions. Whoever owns the cache tells it every event and every act; where events may
 //! have been missed, everything is forgotten.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use plan::{observed::ObservedContainer, resource::ImageFacts};
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 
 use crate::events::EngineEvent;
 
 /// Inspected containers and images.
 #[derive(Debug, Default)]
 pub struct Cache {
-    containers: BTreeMap<String, (String, ObservedContainer)>,
+    containers: BTreeMap<String, (Fingerprint, Arc<ObservedContainer>)>,
     images: BTreeMap<String, Option<ImageFacts>>,
     /// What was touched since the last look began: an answer may be older than that.
     touched: BTreeSet<String>,
@@ -52,19 +56,19 @@ impl Cache {
     }
 
     /// The container, where the list says of it what it said when it was inspected.
-    pub(crate) fn known(&self, id: &str, summary: &Value) -> Option<&ObservedContainer> {
+    pub(crate) fn known(&self, id: &str, fingerprint: Fingerprint) -> Option<&Arc<ObservedContainer>> {
         let (known, container) = self.containers.get(id)?;
-        (*known == fingerprint(summary)).then_some(container)
+        (*known == fingerprint).then_some(container)
     }
 
-    pub(crate) fn keep(&mut self, id: &str, summary: &Value, container: &ObservedContainer) {
+    pub(crate) fn keep(&mut self, id: &str, fingerprint: Fingerprint, container: &Arc<ObservedContainer>) {
         if !self.touched.contains(id) {
-            self.containers.insert(id.to_owned(), (fingerprint(summary), container.clone()));
+            self.containers.insert(id.to_owned(), (fingerprint, Arc::clone(container)));
         }
     }
 
-    pub(crate) fn retain(&mut self, ids: &BTreeSet<String>) {
-        self.containers.retain(|id, _| ids.contains(id));
+    pub(crate) fn retain(&mut self, is_there: impl Fn(&str) -> bool) {
+        self.containers.retain(|id, _| is_there(id));
     }
 
     pub(crate) fn image(&self, reference: &str) -> Option<&Option<ImageFacts>> {
@@ -78,12 +82,16 @@ impl Cache {
     }
 }
 
+/// What a list says of a container, in short.
+pub(crate) type Fingerprint = [u8; 32];
+
 /// What the list says of a container, without what changes by itself (how long it has been up).
-fn fingerprint(summary: &Value) -> String {
+pub(crate) fn fingerprint(summary: &Value) -> Fingerprint {
     let status = summary["Status"].as_str().unwrap_or_default();
     let lasting = status.split_once('(').map_or("", |(_, rest)| rest.split(')').next().unwrap_or_default());
     let words = ["State", "Names", "ImageID", "Image", "NetworkSettings", "Mounts"];
-    words.iter().fold(lasting.to_owned(), |all, key| format!("{all}\n{}", summary[*key]))
+    let all = words.iter().fold(lasting.to_owned(), |all, key| format!("{all}\n{}", summary[*key]));
+    Sha256::digest(all).into()
 }
 
 #[cfg(test)]
@@ -97,8 +105,8 @@ mod tests {
 
     use super::*;
 
-    fn container() -> ObservedContainer {
-        ObservedContainer {
+    fn container() -> Arc<ObservedContainer> {
+        Arc::new(ObservedContainer {
             id: "a".into(),
             name: "web".into(),
             labels: ComposeLabels::default(),
@@ -108,7 +116,7 @@ mod tests {
             attached: BTreeMap::new(),
             anonymous_volumes: BTreeMap::new(),
             created_at: Time(0),
-        }
+        })
     }
 
     fn event(kind: &str, id: &str, about: &str) -> EngineEvent {
@@ -118,27 +126,26 @@ mod tests {
 
     #[test]
     fn time_that_goes_by_is_no_change_and_health_is() {
-        let before = json!({ "State": "running", "Status": "Up 2 seconds (healthy)" });
-        let later = json!({ "State": "running", "Status": "Up 3 weeks (healthy)" });
-        let sick = json!({ "State": "running", "Status": "Up 3 weeks (unhealthy)" });
+        let listed = |status: &str| fingerprint(&json!({ "State": "running", "Status": status }));
         let mut cache = Cache::default();
         cache.begin();
-        cache.keep("a", &before, &container());
-        assert!(cache.known("a", &later).is_some() && cache.known("a", &sick).is_none());
+        cache.keep("a", listed("Up 2 seconds (healthy)"), &container());
+        assert!(cache.known("a", listed("Up 3 weeks (healthy)")).is_some());
+        assert!(cache.known("a", listed("Up 3 weeks (unhealthy)")).is_none());
     }
 
     #[test]
     fn what_an_event_is_about_is_looked_at_again() {
-        let summary = json!({ "State": "running" });
+        let summary = fingerprint(&json!({ "State": "running" }));
         let mut cache = Cache::default();
-        cache.keep("a", &summary, &container());
+        cache.keep("a", summary, &container());
         cache.heard(&event("network", "net", "a"));
-        assert!(cache.known("a", &summary).is_none());
+        assert!(cache.known("a", summary).is_none());
         // An answer that was on its way while the event came may be older than the event.
-        cache.keep("a", &summary, &container());
-        assert!(cache.known("a", &summary).is_none());
+        cache.keep("a", summary, &container());
+        assert!(cache.known("a", summary).is_none());
         cache.begin();
-        cache.keep("a", &summary, &container());
-        assert!(cache.known("a", &summary).is_some());
+        cache.keep("a", summary, &container());
+        assert!(cache.known("a", summary).is_some());
     }
 }

@@ -3,6 +3,7 @@
 use std::{
     cell::RefCell,
     collections::{BTreeMap, BTreeSet},
+    sync::Arc,
     time::Duration,
 };
 
@@ -19,7 +20,7 @@ use serde_json::{Value, json};
 use specs::Text;
 
 use crate::{
-    cache::Cache,
+    cache::{Cache, Fingerprint, fingerprint},
     decode,
     encode::{self, Api},
     images::Pull,
@@ -141,23 +142,28 @@ impl Engine {
             self.wire.get("/volumes"),
         )
         .map_err(ask("listing what the Engine has"))?;
-        let listed: BTreeMap<String, &Value> =
-            list(&containers).filter_map(|one| Some((one["Id"].as_str()?.to_owned(), one))).collect();
-        let known = |id: &String, summary: &Value| cache.borrow().known(id, summary).cloned();
-        let mut found: Vec<ObservedContainer> =
-            listed.iter().filter_map(|(id, summary)| known(id, summary)).collect();
+        let listed: BTreeMap<String, Fingerprint> = list(&containers)
+            .filter_map(|one| Some((one["Id"].as_str()?.to_owned(), fingerprint(one))))
+            .collect();
+        // What has been read is let go before more is: the list alone is larger than all that is kept of it.
+        drop(containers);
+        let mut found: Vec<Arc<ObservedContainer>> = {
+            let cache = cache.borrow();
+            listed.iter().filter_map(|(id, listed)| cache.known(id, *listed).cloned()).collect()
+        };
         let have: BTreeSet<String> = found.iter().map(|container| container.id.to_string()).collect();
         let unknown: Vec<String> = listed.keys().filter(|id| !have.contains(*id)).cloned().collect();
         let mut inspected = stream::iter(unknown).map(|id| self.inspect(id)).buffer_unordered(PARALLEL);
         while let Some(answer) = inspected.next().await {
-            let answer = answer.map_err(ask("inspecting a container"))?;
-            let Some(container) = answer.as_ref().and_then(decode::container) else { continue };
-            if let Some(summary) = listed.get(container.id.as_str()) {
-                cache.borrow_mut().keep(container.id.as_str(), summary, &container);
+            let Some(container) = answer.map_err(ask("inspecting a container"))?.map(Arc::new) else {
+                continue;
+            };
+            if let Some(listed) = listed.get(container.id.as_str()) {
+                cache.borrow_mut().keep(container.id.as_str(), *listed, &container);
             }
             found.push(container);
         }
-        cache.borrow_mut().retain(&listed.into_keys().collect());
+        cache.borrow_mut().retain(|id| listed.contains_key(id));
         found.sort_by(|a, b| a.name.cmp(&b.name));
         let mut wanted: BTreeSet<String> = interest.images.clone();
         wanted.extend(found.iter().map(|container| container.image_id.to_string()));
@@ -173,8 +179,9 @@ impl Engine {
     }
 
     /// A container that went away between the list and now is not there.
-    async fn inspect(&self, id: String) -> Result<Option<Value>, WireError> {
-        absent(self.wire.get(&format!("/containers/{id}/json")).await)
+    async fn inspect(&self, id: String) -> Result<Option<ObservedContainer>, WireError> {
+        let answer = absent(self.wire.get(&format!("/containers/{id}/json")).await)?;
+        Ok(answer.as_ref().and_then(decode::container))
     }
 
     /// What these references mean now; one that is not on the Engine is left out.

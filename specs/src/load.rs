@@ -57,6 +57,8 @@ pub struct LoadRequest {
     pub profiles: Vec<String>,
     /// Services that take part whatever their profiles are.
     pub services: Vec<String>,
+    /// The file with the settings of every stack that does not say otherwise (`agent.yaml`); need not be there.
+    pub defaults: Option<PathBuf>,
 }
 
 /// A loaded project with what is needed to talk about it.
@@ -138,6 +140,8 @@ pub(crate) struct Loader<'a> {
     pub(crate) problems: Vec<Problem>,
     pub(crate) environment: BTreeMap<String, Text>,
     inputs: RefCell<Vec<PathBuf>>,
+    /// What `x-agent` is read on top of.
+    settings: settings::AgentSettings,
     /// Whether variables are expanded, and with them everything that needs their values is checked.
     expands: bool,
 }
@@ -151,6 +155,7 @@ impl<'a> Loader<'a> {
             problems: Vec::new(),
             environment: request.environment.clone(),
             inputs: RefCell::default(),
+            settings: settings::AgentSettings::default(),
             expands: true,
         }
     }
@@ -212,7 +217,8 @@ impl Loader<'_> {
     /// The project's name and its merged model.
     fn model(&mut self, inputs: Inputs) -> Option<(String, Node)> {
         let Inputs { files, project_dir, documents } = inputs;
-        self.agent_env_files(&documents, &project_dir);
+        let defaults = self.default_settings();
+        self.agent_env_files(&documents, defaults.as_ref(), &project_dir);
         let name = self.name(&documents, &project_dir)?;
         self.environment.insert("COMPOSE_PROJECT_NAME".into(), Text::plain(&*name));
         let chain: Vec<Text> = files.iter().map(|file| Text::plain(file.display().to_string())).collect();
@@ -237,7 +243,7 @@ impl Loader<'_> {
         let (name, mut model) = self.model(inputs)?;
         normalize::normalize(&mut model, &name, &|name: &str| self.environment.get(name).cloned());
         let mut project = decode::project(&model, &mut self.problems)?;
-        project.settings = settings::decode(&model, &mut self.problems);
+        project.settings = settings::decode(&model, self.settings.clone(), &mut self.problems);
         project.name = name;
         project.working_dir = project_dir;
         project.compose_files = files;

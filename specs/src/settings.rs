@@ -191,9 +191,8 @@ pub enum UnsetVariables {
     Error,
 }
 
-/// Reads `x-agent` of a document. Mistakes are problems with their places.
-pub fn decode(document: &Node, problems: &mut Vec<Problem>) -> AgentSettings {
-    let mut settings = AgentSettings::default();
+/// Reads `x-agent` of a document on top of `settings`, key by key. Mistakes are problems with their places.
+pub fn decode(document: &Node, mut settings: AgentSettings, problems: &mut Vec<Problem>) -> AgentSettings {
     if let Some(node) = document.get("x-agent") {
         settings.read(node, &Path::of("x-agent"), problems);
     }

@@ -11,6 +11,7 @@ pub mod corpus;
 mod engine;
 pub mod image;
 pub mod inspected;
+mod lab;
 mod profile;
 mod programs;
 pub mod proxy;
@@ -21,6 +22,7 @@ pub mod takeover;
 use std::time::Duration;
 
 pub use engine::Engine;
+pub use lab::Lab;
 pub use profile::Profile;
 pub use programs::{Daemon, Programs};
 

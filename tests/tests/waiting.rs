@@ -2,51 +2,13 @@
 
 use std::{fs, process::Command};
 
-use serde_json::Value;
-use tests::{Engine, Profile, Programs};
-
-fn stack<'a>(status: &'a Value, name: &str) -> &'a Value {
-    status["stacks"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .find(|stack| stack["name"] == name)
-        .unwrap_or(&Value::Null)
-}
-
-struct Lab {
-    engine: Engine,
-    profile: Profile,
-    programs: Programs,
-}
-
-impl Lab {
-    fn new() -> Self {
-        let engine = Engine::start(&[]);
-        let profile = Profile::new(engine.folder());
-        let programs = Programs::new(&engine, &profile);
-        Self { engine, profile, programs }
-    }
-
-    /// Waits until a stack is in `phase` for a reason with `words` in it.
-    fn wait(&self, name: &str, phase: &str, words: &str) {
-        self.programs.wait_until(&format!("{name} is {phase}: {words}"), || {
-            let status = self.programs.status();
-            let stack = stack(&status, name);
-            stack["phase"] == phase && stack["reason"].as_str().is_some_and(|reason| reason.contains(words))
-        });
-    }
-
-    fn running(&self, name: &str) -> bool {
-        !self.engine.docker_prints(&["ps", "-q", "--filter", &format!("name=^{name}$")]).is_empty()
-    }
-}
+use tests::Lab;
 
 const PLAIN: &str = "services: {app: {image: 'standin:1', restart: always}}\n";
 
 #[test]
 fn a_stack_waits_for_what_it_lacks_and_the_others_go_on() {
-    let lab = Lab::new();
+    let lab = Lab::default();
     let Lab { engine, profile, programs } = &lab;
     let mount = engine.folder().join("nas");
     fs::create_dir(&mount).unwrap();
@@ -96,7 +58,7 @@ fn a_stack_waits_for_what_it_lacks_and_the_others_go_on() {
 
 #[test]
 fn an_engine_or_a_profile_that_is_away_is_unknown_and_never_gone() {
-    let mut lab = Lab::new();
+    let mut lab = Lab::default();
     lab.profile.write("one", "plain", "compose.yaml", PLAIN);
     lab.profile.write("one", "other", "compose.yaml", PLAIN);
     lab.profile.write("empty", "", "agent.yaml", "{}");

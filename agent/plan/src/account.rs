@@ -179,13 +179,13 @@ fn forget_the_gone(plan: &Plan, observed: &Observed, memory: &mut StackMemory) {
     if plan.steps.is_empty() {
         memory.restart = None;
     }
-    memory.delivered.retain(|id, _| observed.containers.iter().any(|found| found.id.as_str() == id));
+    memory.delivered.retain(|id, _| observed.containers().any(|found| found.id.as_str() == id));
 }
 
 /// What containers have bound that have started since it was last looked at.
 fn remember_bound(desired: &Desired, observed: &Observed, memory: &mut StackMemory) {
-    memory.bound.retain(|id, _| observed.containers.iter().any(|found| found.id.as_str() == id));
-    let running = observed.containers.iter().filter(|found| found.state.status == RunState::Running);
+    memory.bound.retain(|id, _| observed.containers().any(|found| found.id.as_str() == id));
+    let running = observed.containers().filter(|found| found.state.status == RunState::Running);
     for container in running.filter(|found| desired.owns(found)) {
         let Some(replica) = &container.labels.replica else { continue };
         let Some(service) = desired.services.get(&replica.service) else { continue };
@@ -210,7 +210,7 @@ fn backoff_key(act: &Act, plan: &Plan, observed: &Observed) -> String {
         Act::CreateContainer(new) => Some(new.replica.service.to_string()),
         other => match other.target() {
             Some(Target::Existing { id, .. }) => {
-                let container = observed.containers.iter().find(|container| container.id == *id);
+                let container = observed.containers().find(|container| container.id == *id);
                 container
                     .and_then(|container| container.labels.replica.as_ref())
                     .map(|replica| replica.service.to_string())
@@ -381,8 +381,7 @@ fn services(desired: &Desired, observed: &Observed) -> Vec<ServiceStatus> {
         .values()
         .map(|service| {
             let containers: Vec<&ObservedContainer> = observed
-                .containers
-                .iter()
+                .containers()
                 .filter(|container| container.labels.owner.project.as_ref() == Some(&desired.project_name))
                 .filter(|container| is_of(container, &service.name))
                 .collect();
@@ -476,7 +475,7 @@ mod tests {
             anonymous_volumes: BTreeMap::new(),
             created_at: Time(0),
         };
-        let observed = Observed { containers: vec![container], ..Observed::default() };
+        let observed = Observed { containers: vec![container.into()], ..Observed::default() };
         let act =
             Act::StartContainer { container: Target::Existing { id: "1".into(), name: "p-web-1".into() } };
         let step = Step {

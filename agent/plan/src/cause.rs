@@ -128,7 +128,7 @@ impl Context<'_> {
         let (Subject::Service { id: Some(id), .. } | Subject::Container { id, .. }) = &drift.subject else {
             return None;
         };
-        self.observed.containers.iter().find(|found| found.id == *id)
+        self.observed.containers().find(|found| found.id == *id)
     }
 
     /// The last outside action of one of these sorts that is about the difference, in words.

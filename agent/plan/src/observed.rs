@@ -1,6 +1,9 @@
 //! What did the Engine say, all at one time?
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use crate::{
     container::ContainerSpec,
@@ -13,8 +16,8 @@ use crate::{
 pub struct Observed {
     /// Which Engine.
     pub engine: EngineFacts,
-    /// All containers.
-    pub containers: Vec<ObservedContainer>,
+    /// All containers; each is kept as long as it stays as it is.
+    pub containers: Vec<Arc<ObservedContainer>>,
     /// All networks.
     pub networks: Vec<ObservedNetwork>,
     /// All volumes.
@@ -23,6 +26,13 @@ pub struct Observed {
     pub images: BTreeMap<String, ImageFacts>,
     /// When.
     pub taken_at: Time,
+}
+
+impl Observed {
+    /// All containers.
+    pub fn containers(&self) -> impl Iterator<Item = &ObservedContainer> {
+        self.containers.iter().map(|container| &**container)
+    }
 }
 
 /// What kind of Engine it is.

@@ -337,6 +337,8 @@ pub enum WaitKind {
     Image,
     /// A secret.
     Secret,
+    /// A network or a volume that somebody else makes.
+    External,
     /// Another service's condition.
     Dependency,
     /// A container's health, or its proof that it stays up.
@@ -358,6 +360,7 @@ impl WaitKind {
             Self::Path => "path",
             Self::Image => "image",
             Self::Secret => "secret",
+            Self::External => "external",
             Self::Dependency => "dependency",
             Self::Health => "health",
             Self::Backoff => "backoff",

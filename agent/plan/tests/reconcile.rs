@@ -177,7 +177,7 @@ fn start_first_never_leaves_the_service_without_a_running_container() {
     for _ in 0..40 {
         let (plan, _) = world.pass(&next, 1);
         let running = |found: &&plan::observed::ObservedContainer| found.state.status == RunState::Running;
-        assert!(world.observed.containers.iter().any(|found| running(&found)), "{:#?}", world.done);
+        assert!(world.observed.containers().any(|found| running(&found)), "{:#?}", world.done);
         if plan.steps.is_empty() && plan.findings.is_empty() {
             break;
         }

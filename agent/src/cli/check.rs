@@ -19,7 +19,7 @@ use zeroize::Zeroizing;
 
 use super::{config::has_error, print, print_json, problems};
 use crate::{
-    declared::{Declared, FOLDER, compose_file},
+    declared::{Declared, FOLDER, compose_file, defaults_of},
     exit::{Exit, Failure},
 };
 
@@ -103,6 +103,7 @@ fn one(path: &Path) -> Result<(Found, Option<Loaded>), Failure> {
     let request = LoadRequest {
         working_directory: if is_folder { path.to_owned() } else { path.parent().unwrap_or(path).to_owned() },
         files: if is_folder { Vec::new() } else { vec![path.to_owned()] },
+        defaults: if is_folder { defaults_of(path) } else { path.parent().and_then(defaults_of) },
         ..LoadRequest::default()
     };
     let reader = Keyless::default();

@@ -162,6 +162,7 @@ impl Config {
             env_files,
             profiles: self.profile.clone(),
             services: self.services.clone(),
+            defaults: None,
         })
     }
 

@@ -8,13 +8,13 @@ use std::{
 
 use crate::{
     FileKind, Message, Problem, Text,
-    doc::{self, Key, Node, Span},
+    doc::{self, Key, Node, Span, Value},
     dotenv,
     interpolate::Lookup,
     load::{Loader, files::said},
     message,
     model::{FileObject, Project, Service},
-    paths,
+    paths, yaml,
 };
 
 /// A dotenv file and where it is named.
@@ -95,10 +95,44 @@ impl Loader<'_> {
         }
     }
 
-    /// `x-agent.env_files`: read before interpolation, since interpolation is what they are for.
-    pub(super) fn agent_env_files(&mut self, documents: &[Node], project_dir: &Path) {
-        let listed = documents.iter().filter_map(|document| document.get("x-agent")?.get("env_files"));
-        for item in listed.flat_map(|node| node.as_seq().unwrap_or(std::slice::from_ref(node))) {
+    /// The settings of all stacks, where the request names a file for them and it is there.
+    pub(super) fn default_settings(&mut self) -> Option<Node> {
+        let path = self.request.defaults.as_ref().filter(|path| self.read.kind(path) == FileKind::File)?;
+        let path = Text::plain(path.display().to_string());
+        let (text, id, secret) = match self.text(&path) {
+            Ok(read) => read,
+            Err(error) => {
+                let message = message!("cannot read {}: {}", path, said(&error, &path));
+                self.error("unreadable", Span::default(), message);
+                return None;
+            }
+        };
+        match yaml::parse(&text, id, secret) {
+            Ok(documents) => {
+                let node = documents.into_iter().find(|node| node.value != Value::Null)?;
+                self.settings.read(&node, &doc::Path::default(), &mut self.problems);
+                Some(node)
+            }
+            Err(problems) => {
+                self.problems.extend(problems);
+                None
+            }
+        }
+    }
+
+    /// `x-agent.env_files`, or those of all stacks: read before interpolation, since interpolation is what they are for.
+    pub(super) fn agent_env_files(
+        &mut self,
+        documents: &[Node],
+        defaults: Option<&Node>,
+        project_dir: &Path,
+    ) {
+        let own = documents.iter().filter_map(|document| document.get("x-agent")?.get("env_files"));
+        let mut listed: Vec<&Node> = own.collect();
+        if listed.is_empty() {
+            listed.extend(defaults.and_then(|node| node.get("env_files")));
+        }
+        for item in listed.into_iter().flat_map(|node| node.as_seq().unwrap_or(std::slice::from_ref(node))) {
             if let Some(path) = item.as_text() {
                 let file = path.map(|path| paths::absolute(path, project_dir, None));
                 self.env_file(&file, item.span);

@@ -59,7 +59,7 @@ fn heard(kind: &str, action: &str, id: &str, attributes: &[(&str, &str)]) -> Hea
 
 /// The cause of one difference after these events, in the generation of the last pass.
 fn cause(drift: &Drift, state: ContainerState, events: Vec<Heard>) -> String {
-    let observed = Observed { containers: vec![container(state)], ..Observed::default() };
+    let observed = Observed { containers: vec![container(state).into()], ..Observed::default() };
     let memory = StackMemory { generation: Some("/two".into()), ..StackMemory::default() };
     let happened = Happened { events, away: Vec::new() };
     let desired = desired();
@@ -99,7 +99,7 @@ fn a_new_generation_an_absent_engine_and_a_failure_of_its_own_are_told() {
         finished_at: Some(Time(99_000)),
         ..ContainerState::default()
     };
-    let observed = Observed { containers: vec![container(ended)], ..Observed::default() };
+    let observed = Observed { containers: vec![container(ended).into()], ..Observed::default() };
     let mut memory = StackMemory { generation: Some("/one".into()), ..StackMemory::default() };
     let happened = Happened { events: Vec::new(), away: vec![(Time(100_000), Time(105_000))] };
     let ask = |memory: &StackMemory, drift: &Drift| {
@@ -118,7 +118,7 @@ fn a_new_generation_an_absent_engine_and_a_failure_of_its_own_are_told() {
 #[test]
 fn a_cause_stays_while_its_difference_is_open_and_a_contest_names_the_other_party() {
     let running = ContainerState { status: RunState::Running, ..ContainerState::default() };
-    let observed = Observed { containers: vec![container(running)], ..Observed::default() };
+    let observed = Observed { containers: vec![container(running).into()], ..Observed::default() };
     let mut known = drift(DriftKind::Altered, "labels.x");
     known.cause = Some("as it was found".into());
     let open = crate::status::OpenDrift { drift: known, since: Time(0), verdict: String::new() };

@@ -40,7 +40,7 @@ const PARTIES: [(&str, &str); 6] = [
 
 /// Who else may manage containers here: a program that runs on this Engine and is known to.
 pub(super) fn party(observed: &Observed) -> Option<String> {
-    let running = observed.containers.iter().filter(|found| found.state.status == RunState::Running);
+    let running = observed.containers().filter(|found| found.state.status == RunState::Running);
     running.into_iter().find_map(|container| {
         let image = container.spec.image.shown().to_lowercase();
         let (_, name) = PARTIES.iter().find(|(part, _)| image.contains(part))?;

@@ -142,7 +142,7 @@ fn foreign_name<'a>(draft: &Draft<'a>, service: &DesiredService) -> Option<&'a O
     let names: Vec<String> = (1..=service.replicas.max(1))
         .map(|number| container_name(&draft.desired.project_name, service, number))
         .collect();
-    draft.observed.containers.iter().find(|container| {
+    draft.observed.containers().find(|container| {
         let ours = draft.desired.owns(container)
             && container.labels.replica.as_ref().is_some_and(|replica| replica.service == service.name);
         !ours && names.contains(&container.name)

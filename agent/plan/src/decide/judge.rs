@@ -265,7 +265,7 @@ pub(super) fn resolve(spec: &mut ContainerSpec, ids: &BTreeMap<String, String>) 
 fn name_outsiders(draft: &Draft<'_>, spec: &mut ContainerSpec) {
     for mode in [&mut spec.network_mode, &mut spec.ipc, &mut spec.pid].into_iter().flatten() {
         if let Namespace::Container(name) = mode
-            && let Some(found) = draft.observed.containers.iter().find(|found| found.name == name.as_str())
+            && let Some(found) = draft.observed.containers().find(|found| found.name == name.as_str())
         {
             *mode = Namespace::Container(found.id.clone());
         }

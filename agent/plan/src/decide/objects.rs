@@ -110,7 +110,7 @@ fn missing(
     let drift = drift(subject, DriftKind::Missing, name, "nothing");
     if external {
         draft.lacking.insert(name.to_owned());
-        draft.find(drift, Verdict::Wait(Wait { on: WaitKind::Dependency, what, retry_at: None }));
+        draft.find(drift, Verdict::Wait(Wait { on: WaitKind::External, what, retry_at: None }));
         return;
     }
     let step = draft.step(create(), format!("{section}.{key} is declared and missing"), &[]);
@@ -159,12 +159,8 @@ fn replace(
     create: impl FnOnce() -> Act,
 ) -> Verdict {
     let attached = |container: &&ObservedContainer| container.attached.values().any(|id| *id == found.id);
-    let (ours, foreign): (Vec<_>, Vec<_>) = draft
-        .observed
-        .containers
-        .iter()
-        .filter(attached)
-        .partition(|container| draft.desired.owns(container));
+    let (ours, foreign): (Vec<_>, Vec<_>) =
+        draft.observed.containers().filter(attached).partition(|container| draft.desired.owns(container));
     if !foreign.is_empty() {
         let names: Vec<&str> = foreign.iter().map(|container| container.name.as_str()).collect();
         return Verdict::Refuse(format!(

@@ -21,8 +21,7 @@ pub(super) fn decide(draft: &mut Draft<'_>) {
     let desired = draft.desired;
     let orphans: Vec<&ObservedContainer> = draft
         .observed
-        .containers
-        .iter()
+        .containers()
         .filter(|container| desired.owns(container))
         .filter(|container| !container.labels.oneoff)
         .filter(|container| {
@@ -44,7 +43,7 @@ pub(super) fn decide(draft: &mut Draft<'_>) {
 pub(super) fn take_down(draft: &mut Draft<'_>) {
     let desired = draft.desired;
     let mut ours: Vec<&ObservedContainer> =
-        draft.observed.containers.iter().filter(|container| desired.owns(container)).collect();
+        draft.observed.containers().filter(|container| desired.owns(container)).collect();
     let joined = |container: &&ObservedContainer| {
         !matches!(container.spec.network_mode, Some(crate::container::Namespace::Container(_)))
     };
@@ -95,7 +94,7 @@ fn orphan(container: &ObservedContainer) -> Drift {
 pub fn owned_stacks(observed: &Observed, host: &str) -> BTreeSet<StackName> {
     let of =
         |owner: &Option<String>| owner.as_deref()?.strip_prefix(host)?.strip_prefix('/').map(StackName::from);
-    let containers = observed.containers.iter().filter_map(|container| container.labels.stack_of(host));
+    let containers = observed.containers().filter_map(|container| container.labels.stack_of(host));
     let networks = observed.networks.iter().filter_map(|network| of(&network.owner.agent));
     containers.chain(networks).collect()
 }
@@ -105,8 +104,7 @@ pub fn gone_stacks(observed: &Observed, host: &str, stack: &StackName, guard: Op
     let owner = format!("{host}/{stack}");
     let mut plan = Plan::default();
     let mut containers: Vec<&ObservedContainer> = observed
-        .containers
-        .iter()
+        .containers()
         .filter(|container| container.labels.owner.agent.as_ref() == Some(&owner))
         .collect();
     // Whoever shares another's namespace goes first.

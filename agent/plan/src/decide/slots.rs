@@ -115,7 +115,7 @@ fn containers<'a>(
     observed: &'a Observed,
     service: &ServiceName,
 ) -> impl Iterator<Item = &'a ObservedContainer> {
-    observed.containers.iter().filter(|container| {
+    observed.containers().filter(|container| {
         desired.owns(container)
             && !container.labels.oneoff
             && container.labels.replica.as_ref().is_some_and(|replica| replica.service == *service)

@@ -56,7 +56,7 @@ pub(super) fn obstacle(draft: &mut Draft<'_>, service: &DesiredService) -> Optio
     let networks = service.spec.networks.keys().map(String::as_str);
     let volumes = service.spec.mounts.values().filter_map(|mount| Some(mount.source.as_ref()?.expose()));
     if let Some(lacking) = networks.chain(volumes).find(|name| draft.lacking.contains(*name)) {
-        return Some(Obstacle::new(WaitKind::Dependency, format!("{lacking} is not there")));
+        return Some(Obstacle::new(WaitKind::External, format!("{lacking} is not there")));
     }
     images::obstacle(draft, service)
 }

@@ -148,7 +148,7 @@ impl World {
     fn tick(&mut self) {
         self.now = self.now.plus_ms(1_000);
         let now = self.now;
-        for container in &mut self.observed.containers {
+        for container in self.observed.containers.iter_mut().map(Arc::make_mut) {
             let how = behaviour(container.spec.image.expose()).to_owned();
             let state = &mut container.state;
             match (state.status, how.as_str()) {
@@ -167,7 +167,7 @@ impl World {
     }
 
     pub(crate) fn find(&self, name: &str) -> Option<&ObservedContainer> {
-        self.observed.containers.iter().find(|container| container.name == name)
+        self.observed.containers().find(|container| container.name == name)
     }
 
     pub(crate) fn id(&self, name: &str) -> String {
@@ -175,11 +175,12 @@ impl World {
     }
 
     pub(crate) fn names(&self) -> BTreeSet<String> {
-        self.observed.containers.iter().map(|container| container.name.clone()).collect()
+        self.observed.containers().map(|container| container.name.clone()).collect()
     }
 
     pub(crate) fn change(&mut self, name: &str, change: impl FnOnce(&mut ObservedContainer)) {
-        change(self.observed.containers.iter_mut().find(|container| container.name == name).expect("there"));
+        let found = self.observed.containers.iter_mut().find(|container| container.name == name);
+        change(Arc::make_mut(found.expect("there")));
     }
 
     /// Somebody else's container.
@@ -195,7 +196,7 @@ impl World {
             anonymous_volumes: BTreeMap::new(),
             created_at: Time(0),
         };
-        self.observed.containers.push(new);
+        self.observed.containers.push(new.into());
     }
 
     #[expect(clippy::too_many_lines, reason = "one arm an act")]
@@ -265,7 +266,7 @@ impl World {
             }
             Act::RemoveNetwork { id, .. } => {
                 let used =
-                    self.observed.containers.iter().any(|found| found.attached.values().any(|net| net == id));
+                    self.observed.containers().any(|found| found.attached.values().any(|net| net == id));
                 assert!(!used, "a network in use is not removed");
                 self.observed.networks.retain(|network| network.id != *id);
             }
@@ -305,7 +306,8 @@ impl World {
     }
 
     fn by_id(&mut self, id: &str) -> &mut ObservedContainer {
-        self.observed.containers.iter_mut().find(|found| found.id.as_str() == id).expect("it is there")
+        let found = self.observed.containers.iter_mut().find(|found| found.id.as_str() == id);
+        Arc::make_mut(found.expect("it is there"))
     }
 
     fn start(&mut self, id: &str) -> Outcome {
@@ -353,7 +355,7 @@ impl World {
             anonymous_volumes: BTreeMap::new(),
             created_at: self.now,
         };
-        self.observed.containers.push(container);
+        self.observed.containers.push(container.into());
         id
     }
 }
