@@ -206,7 +206,13 @@ impl Engine {
             let facts = match known {
                 Some(known) => known,
                 None => {
-                    let answer = absent(self.wire.get(&format!("/images/{reference}/json")).await)?;
+                    let answer = self.wire.get(&format!("/images/{}/json", path(&reference))).await;
+                    // A reference that the Engine does not take is one that it does not have: a matter of the service that
+                    // has it, and of no other stack.
+                    let answer = match answer {
+                        Err(WireError::Refused { status: 400..=499, .. }) => None,
+                        answer => Some(answer?),
+                    };
                     let facts = answer.map(|answer| decode::image(&answer));
                     cache.borrow_mut().keep_image(&reference, facts.clone());
                     facts
@@ -395,6 +401,14 @@ impl Engine {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     }
+}
+
+/// A reference as it stands in a path, whatever somebody has written in it.
+fn path(reference: &str) -> String {
+    reference.split_inclusive(['/', ':', '@']).fold(String::new(), |path, part| {
+        let end = part.len() - usize::from(part.ends_with(['/', ':', '@']));
+        path + &query(&part[..end]) + &part[end..]
+    })
 }
 
 fn absent(answer: Result<Value, WireError>) -> Result<Option<Value>, WireError> {
