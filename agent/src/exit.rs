@@ -33,6 +33,13 @@ impl Exit {
         }
     }
 
+    /// What a number means that a program ended with.
+    pub fn of_code(code: i32) -> Option<Self> {
+        [Self::Converged, Self::NoAnswer, Self::Usage, Self::NotConverged, Self::Failed]
+            .into_iter()
+            .find(|exit| i32::from(exit.code()) == code)
+    }
+
     /// What a phase means to a script.
     pub fn of_phase(phase: Phase) -> Self {
         match phase {

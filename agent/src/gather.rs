@@ -177,7 +177,7 @@ fn look(source: &Source, reader: &Decrypting<'_>, project: &Project) -> Result<I
 }
 
 /// The places of every service and of its fields.
-fn places_of(loaded: &Loaded) -> BTreeMap<String, String> {
+pub(crate) fn places_of(loaded: &Loaded) -> BTreeMap<String, String> {
     let services = doc::Path::of("services");
     let fields = |name: &str| {
         let service = loaded.document.get("services").and_then(|services| services.get(name));

@@ -12,7 +12,7 @@ use docker::events::EngineEvent;
 use plan::{
     cause::{Happened, Heard},
     ids::Time,
-    step::{Outcome, Plan, Target},
+    step::{Act, Outcome, Plan, Target},
 };
 
 use crate::clock;
@@ -53,7 +53,8 @@ const ATTRIBUTES: [&str; 6] = ["name", "signal", "exitCode", "container", "oldNa
 struct Own {
     from: Time,
     to: Option<Time>,
-    ids: BTreeSet<String>,
+    /// The events that its acts on a container give rise to, by the container's id.
+    acts: BTreeMap<String, BTreeSet<&'static str>>,
 }
 
 /// The ear.
@@ -94,12 +95,14 @@ impl Ear {
 
     /// A plan is about to be done. Answers its number for [`Self::done`].
     pub fn begin(&self, plan: &Plan) -> Time {
-        let ids = plan.steps.iter().filter_map(|step| match step.act.target() {
-            Some(Target::Existing { id, .. }) => Some(id.to_string()),
-            _ => None,
-        });
+        let mut acts: BTreeMap<String, BTreeSet<&'static str>> = BTreeMap::new();
+        for step in &plan.steps {
+            if let Some(Target::Existing { id, .. }) = step.act.target() {
+                acts.entry(id.to_string()).or_default().extend(events_of(&step.act));
+            }
+        }
         let from = clock::now();
-        push(&mut self.own.borrow_mut(), Own { from, to: None, ids: ids.collect() }, SPANS);
+        push(&mut self.own.borrow_mut(), Own { from, to: None, acts }, SPANS);
         from
     }
 
@@ -112,7 +115,7 @@ impl Ear {
         let mut own = self.own.borrow_mut();
         if let Some(own) = own.iter_mut().rev().find(|own| own.from == begun && own.to.is_none()) {
             own.to = Some(clock::now());
-            own.ids.extend(made);
+            own.acts.extend(made.map(|id| (id, BTreeSet::from(MAKING))));
         }
     }
 
@@ -120,7 +123,7 @@ impl Ear {
     pub fn happened(&self) -> Happened {
         let own = self.own.borrow();
         let is_own = |event: &Heard| {
-            let about = |id: &String| own.iter().any(|own| own.covers(event.at) && own.ids.contains(id));
+            let about = |id: &String| own.iter().any(|own| own.covers(event, id));
             about(&event.id) || event.attributes.get("container").is_some_and(about)
         };
         let events = self.events.borrow().iter().filter(|event| !is_own(event)).cloned().collect();
@@ -129,8 +132,30 @@ impl Ear {
 }
 
 impl Own {
-    fn covers(&self, at: Time) -> bool {
-        at >= self.from && self.to.is_none_or(|to| at <= to.plus_ms(LATE_MS))
+    fn covers(&self, event: &Heard, id: &str) -> bool {
+        event.at >= self.from
+            && self.to.is_none_or(|to| event.at <= to.plus_ms(LATE_MS))
+            && self.acts.get(id).is_some_and(|acts| acts.contains(event.action.as_str()))
+    }
+}
+
+/// What the Engine says of a container that the agent makes.
+const MAKING: [&str; 4] = ["create", "connect", "start", "rename"];
+
+/// What the Engine says when an act is done.
+fn events_of(act: &Act) -> &'static [&'static str] {
+    match act {
+        Act::StartContainer { .. } => &["start", "connect"],
+        Act::StopContainer { .. } => &["kill", "die", "stop", "disconnect"],
+        Act::RestartContainer { .. } => &["kill", "die", "stop", "start", "restart", "connect", "disconnect"],
+        Act::SignalContainer { .. } => &["kill"],
+        Act::RemoveContainer { .. } => &["kill", "die", "stop", "destroy", "disconnect"],
+        Act::RenameContainer { .. } => &["rename"],
+        Act::UpdateContainer { .. } => &["update"],
+        Act::UnpauseContainer { .. } => &["unpause"],
+        Act::ConnectNetwork { .. } => &["connect"],
+        Act::DisconnectNetwork { .. } => &["disconnect"],
+        _ => &[],
     }
 }
 
@@ -143,7 +168,7 @@ fn push<T>(list: &mut VecDeque<T>, one: T, most: usize) {
 
 #[cfg(test)]
 mod tests {
-    use plan::step::{Act, Step, StepId};
+    use plan::step::{Step, StepId};
 
     use super::*;
 
@@ -164,12 +189,16 @@ mod tests {
         let begun = ear.begin(&Plan { steps: vec![step], ..Plan::default() });
         ear.hear(&event("stop", "a"));
         ear.hear(&event("stop", "b"));
+        ear.hear(&event("update", "a"));
         ear.hear(&event("exec_start", "b"));
         ear.hear(&event("create", "c"));
         ear.done(begun, [Outcome::Done { made: Some("c".into()) }].iter());
-        let said: Vec<_> =
-            ear.happened().events.into_iter().map(|heard| (heard.id, heard.attributes)).collect();
-        assert_eq!(said, [("b".to_owned(), [("name".to_owned(), "b".to_owned())].into())]);
+        let said: Vec<_> = ear.happened().events.into_iter().map(|heard| (heard.id, heard.action)).collect();
+        let expected =
+            [("b", "stop"), ("a", "update")].map(|(id, action)| (id.to_owned(), action.to_owned()));
+        assert_eq!(said, expected);
+        let first = ear.happened().events.remove(0);
+        assert_eq!(first.attributes.keys().collect::<Vec<_>>(), ["name"], "labels are not remembered");
     }
 
     #[test]

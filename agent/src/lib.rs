@@ -28,6 +28,7 @@ pub mod history;
 pub mod identities;
 pub mod inputs;
 pub mod logins;
+pub mod logs;
 pub mod memory;
 pub mod methods;
 pub mod metrics;

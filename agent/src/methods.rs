@@ -2,6 +2,7 @@
 
 use std::{path::PathBuf, rc::Rc, time::Duration};
 
+use docker::logs::Wanted;
 use plan::{
     ids::{ServiceName, StackName, Time},
     memory::{Hold, Restart},
@@ -21,6 +22,7 @@ use crate::{
         wire::Fault,
     },
     daemon::Agent,
+    logs,
     triggers::Trigger,
 };
 
@@ -49,6 +51,16 @@ struct Subject {
 struct PlanArguments {
     stack: Option<String>,
     profile: Option<PathBuf>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct LogArguments {
+    stack: String,
+    service: Option<String>,
+    follow: bool,
+    since: Option<i64>,
+    tail: Option<u32>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -99,6 +111,7 @@ impl Methods for Control {
             "Release" => self.release(&call, answers).await,
             "History" => self.history(&call, answers).await,
             "Events" => self.events(&call, answers).await,
+            "Logs" => self.logs(&call, answers).await,
             method => Err(Fault::method_not_found(&format!("{}.{method}", crate::control::INTERFACE))),
         }
     }
@@ -260,6 +273,25 @@ impl Control {
             entries.map_err(|error| Fault::own("Failed", format!("cannot read the history: {error}")))?;
         answers.last(json!({ "entries": entries })).await;
         Ok(())
+    }
+
+    async fn logs(&self, call: &Call, answers: &mut Answers) -> Result<(), Fault> {
+        let wanted: LogArguments = call.arguments()?;
+        let (stack, service) = (Some(wanted.stack.as_str()), wanted.service.as_deref());
+        let status = self.status_of(stack, service)?;
+        let tail = wanted.tail.unwrap_or(100).min(logs::MOST_LINES);
+        let part = Wanted { follow: wanted.follow, since: wanted.since.map(Time), tail };
+        let failed = |error| Fault::own("Failed", error);
+        if !wanted.follow {
+            let lines = logs::past(&self.0, &status, part).await.map_err(failed)?;
+            answers.last(json!({ "lines": lines })).await;
+            return Ok(());
+        }
+        if !call.more {
+            return Err(Fault::method_not_implemented("Logs"));
+        }
+        let now = || self.0.store.status(stack, service);
+        logs::follow(&self.0, now, part, answers).await.map_err(failed)
     }
 
     async fn events(&self, call: &Call, answers: &mut Answers) -> Result<(), Fault> {

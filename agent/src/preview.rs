@@ -7,7 +7,7 @@ use plan::{
     decide::{gone_stacks, owned_stacks},
     ids::StackName,
     observed::Observed,
-    preview::{Preview, StackPreview},
+    preview::{Preview, StackPreview, VERSION},
 };
 use tokio::time::Instant;
 
@@ -58,7 +58,7 @@ impl Agent {
         }));
         match stack {
             Some(stack) if stacks.is_empty() => Err(format!("there is no stack `{stack}`")),
-            _ => Ok(Preview { generation: declared.generation, stacks }),
+            _ => Ok(Preview { version: VERSION, generation: declared.generation, stacks }),
         }
     }
 

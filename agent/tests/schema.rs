@@ -3,6 +3,7 @@
 use plan::{
     drift::{Drift, DriftKind, Subject},
     ids::Time,
+    preview::{FindingPreview, Preview, StackPreview, StepPreview},
     status::{
         ContainerStatus, EngineStatus, FailedBy, HealthSummary, HostStatus, OpenDrift, Phase, Progress,
         ServiceStatus, StackStatus, VERSION, WaitStatus,
@@ -31,6 +32,8 @@ fn full() -> HostStatus {
             started_at: Some(Time(1)),
             exit_code: Some(137),
         }],
+        depends_on: [("db".into(), "healthy".into())].into(),
+        networks: vec!["app_default".into()],
     };
     let drift = Drift {
         subject: Subject::Service { service: "web".into(), number: Some(1), container: None, id: None },
@@ -112,7 +115,7 @@ fn no_key_is_left_out_of_the_schema() {
                     match rule.pointer(&format!("/properties/{key}")) {
                         Some(rule) => walk(value, rule, root, &path, missing),
                         // What a drift's subject holds depends on its type.
-                        None if path.contains(".subject.") => {}
+                        None if path.contains(".subject.") || path.contains(".depends_on.") => {}
                         None => missing.push(path),
                     }
                 }
@@ -147,5 +150,28 @@ fn words_are_those_of_the_types() {
     for word in words("/$defs/drift/properties/kind/enum") {
         let kind: DriftKind = serde_json::from_value(json!(word)).expect("a kind");
         assert_eq!(kind.as_str(), word);
+    }
+}
+
+/// A plan in which every list has an entry is what its schema says, and no key of it is undescribed.
+#[test]
+fn a_full_plan_is_valid() {
+    let text = include_str!("../schema/plan.schema.json");
+    let schema: Value = serde_json::from_str(text).expect("the schema is JSON");
+    let drift = full().stacks[0].drift[0].drift.clone();
+    let finding = FindingPreview { drift, verdict: "leave".into(), why: "policy".into() };
+    let step = StepPreview { act: "start x".into(), cause: "it is stopped".into(), interrupts: false };
+    let stack = StackPreview { name: "app".into(), error: None, steps: vec![step], findings: vec![finding] };
+    let plan = Preview { version: plan::preview::VERSION, generation: "/g".into(), stacks: vec![stack] };
+    let plan = serde_json::to_value(plan).expect("serialisable");
+    let validator = jsonschema::validator_for(&schema).expect("a valid schema");
+    let errors: Vec<String> = validator.iter_errors(&plan).map(|error| error.to_string()).collect();
+    assert_eq!(errors, Vec::<String>::new());
+    for (name, value) in
+        [("step", &plan["stacks"][0]["steps"][0]), ("finding", &plan["stacks"][0]["findings"][0])]
+    {
+        for key in value.as_object().expect("an object").keys() {
+            assert!(schema["$defs"][name]["properties"].get(key).is_some(), "{name}.{key}");
+        }
     }
 }

@@ -16,6 +16,7 @@ pub mod encode;
 pub mod engine;
 pub mod events;
 pub mod images;
+pub mod logs;
 pub mod perform;
 pub mod wire;
 

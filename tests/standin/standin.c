@@ -1,6 +1,6 @@
 /* The stand-in for every image of the tests: stays up as PID 1 (or where STANDIN_STAYS is set), ends on TERM, and answers whatever a health check
    calls (curl, pg_isready, sh …) with success, or with failure where STANDIN_UNHEALTHY is set. Called with --show FILE it
-   prints what the container has there, and fails where there is nothing. On USR1 it ends with status 3, on USR2 it takes
+   prints what the container has there, and fails where there is nothing. On USR1 it ends with status 3, STANDIN_SAY is printed at the start; on USR2 it takes
    256 MiB; it ends at once with status 1 while there is a file where STANDIN_CRASH says. */
 #include <fcntl.h>
 #include <signal.h>
@@ -47,6 +47,10 @@ int main(int count, char **words) {
         return atoi(getenv("STANDIN_EXIT"));
     }
     if (getenv("STANDIN_CRASH") && access(getenv("STANDIN_CRASH"), F_OK) == 0) {
+        return 1;
+    }
+    const char *say = getenv("STANDIN_SAY");
+    if (say && (write(1, say, strlen(say)) < 0 || write(1, "\n", 1) < 0)) {
         return 1;
     }
     signal(SIGUSR1, fail);

@@ -396,6 +396,12 @@ fn services(desired: &Desired, observed: &Observed) -> Vec<ServiceStatus> {
                     .into_iter()
                     .map(|found| container_status(found, service, observed))
                     .collect(),
+                depends_on: service
+                    .depends_on
+                    .iter()
+                    .map(|(name, edge)| (name.clone(), edge.condition.as_str().to_owned()))
+                    .collect(),
+                networks: service.spec.networks.keys().cloned().collect(),
             }
         })
         .collect()

@@ -64,10 +64,9 @@ pub fn annotate(
         let key = finding.drift.key();
         let known = memory.open.iter().find(|open| open.drift.key() == key);
         if finding.drift.cause.is_none() {
-            finding.drift.cause = match known {
-                Some(known) => known.drift.cause.clone(),
-                None => context.cause(&finding.drift),
-            };
+            // What was seen before its event was heard learns its cause with the next look.
+            let kept = known.and_then(|known| known.drift.cause.clone());
+            finding.drift.cause = kept.or_else(|| context.cause(&finding.drift));
         }
         if let Verdict::Refuse(why) = &mut finding.verdict
             && crate::contest::is_contested(why)

@@ -37,8 +37,7 @@ pub fn decide(desired: &Desired, observed: &Observed, memory: &StackMemory, now:
     let mut draft = Draft::new(desired, observed, memory, now);
     let hold = memory.holds.get("").filter(|hold| hold.until.is_none_or(|until| until > now));
     if let Some(hold) = hold {
-        let what =
-            format!("held by {}{}{}", hold.by, if hold.reason.is_empty() { "" } else { ": " }, hold.reason);
+        let what = hold.words();
         draft.say_for_all(DriftKind::NotActedOn, WaitKind::Hold, &what, hold.until);
         if hold.down {
             orphans::take_down(&mut draft);

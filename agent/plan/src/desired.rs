@@ -98,6 +98,17 @@ pub enum Condition {
     Completed,
 }
 
+impl Condition {
+    /// The stable name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Started => "started",
+            Self::Healthy => "healthy",
+            Self::Completed => "completed",
+        }
+    }
+}
+
 /// One network as declared.
 #[derive(Debug, Clone)]
 pub struct DesiredNetwork {

@@ -113,6 +113,14 @@ pub struct Hold {
     pub down: bool,
 }
 
+impl Hold {
+    /// Who holds, and why.
+    pub fn words(&self) -> String {
+        let why = if self.reason.is_empty() { String::new() } else { format!(": {}", self.reason) };
+        format!("held by {}{why}", self.by)
+    }
+}
+
 /// An operator's wish for a restart.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Restart {

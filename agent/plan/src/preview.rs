@@ -8,9 +8,14 @@ use crate::{
     step::{Plan, Verdict},
 };
 
+/// The version of the JSON form, `agent/schema/plan.schema.json`: fields are added, never changed.
+pub const VERSION: u32 = 1;
+
 /// The plans of a host's stacks.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Preview {
+    /// [`VERSION`].
+    pub version: u32,
     /// The generation that they lead to.
     pub generation: Generation,
     /// By stack.

@@ -2,6 +2,8 @@
 //!
 //! These types are the JSON of `agentctl status --json`, version [`VERSION`]: fields are added, never changed.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -191,6 +193,12 @@ pub struct ServiceStatus {
     pub health: HealthSummary,
     /// Its containers.
     pub containers: Vec<ContainerStatus>,
+    /// What it needs: `started`, `healthy` or `completed`.
+    #[serde(default)]
+    pub depends_on: BTreeMap<ServiceName, String>,
+    /// The networks that it joins, by the Engine's names.
+    #[serde(default)]
+    pub networks: Vec<String>,
 }
 
 /// One container.

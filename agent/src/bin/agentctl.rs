@@ -2,8 +2,10 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory as _, Parser as _};
 
 fn main() -> ExitCode {
+    // A shell that completes a word calls with COMPLETE set, and gets no further than this.
+    clap_complete::CompleteEnv::with_factory(agent::cli::Cli::command).complete();
     agent::exit::end(agent::cli::Cli::parse().run())
 }

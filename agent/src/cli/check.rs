@@ -150,7 +150,7 @@ fn unknown(path: &Path) -> Problem {
 
 /// Reads an encrypted file as its shape: the names of its variables, each with a value that stands for any.
 #[derive(Default)]
-struct Keyless {
+pub(super) struct Keyless {
     /// Encrypted files that a whole spec would be read from.
     specs: RefCell<Vec<PathBuf>>,
 }

@@ -3,11 +3,12 @@
 use std::path::Path;
 
 use clap::Args;
+use clap_complete::ArgValueCandidates;
 use plan::status::{Transition, TransitionEvent};
 use serde_json::{Map, json};
 
 use super::{
-    print, print_json,
+    complete, print, print_json,
     remote::{Subject, call},
     table::{BAD, BUSY, Cell, FAINT, GOOD, Table, terminal_width},
 };
@@ -21,6 +22,7 @@ use crate::{
 #[derive(Debug, Args)]
 pub(super) struct History {
     /// Only this stack.
+    #[arg(add = ArgValueCandidates::new(complete::stacks))]
     stack: Option<String>,
 
     /// At most so many entries.

@@ -3,8 +3,10 @@
 use std::{path::Path, time::Duration};
 
 use clap::Args;
+use clap_complete::ArgValueCandidates;
 use serde_json::json;
 
+use super::complete;
 use super::remote::{Subject, call};
 use crate::{
     clock::parse_span,
@@ -15,7 +17,7 @@ use crate::{
 #[derive(Debug, Args)]
 pub(super) struct Hold {
     /// What to leave alone.
-    #[arg(value_name = "STACK[/SERVICE]")]
+    #[arg(value_name = "STACK[/SERVICE]", add = ArgValueCandidates::new(complete::subjects))]
     subject: Subject,
 
     /// For how long; without it, until released.
@@ -45,7 +47,7 @@ impl Hold {
 #[derive(Debug, Args)]
 pub(super) struct Restart {
     /// What to restart.
-    #[arg(value_name = "STACK[/SERVICE]")]
+    #[arg(value_name = "STACK[/SERVICE]", add = ArgValueCandidates::new(complete::subjects))]
     subject: Subject,
 }
 
@@ -75,7 +77,7 @@ impl Down {
 #[derive(Debug, Args)]
 pub(super) struct Release {
     /// What is held.
-    #[arg(value_name = "STACK[/SERVICE]")]
+    #[arg(value_name = "STACK[/SERVICE]", add = ArgValueCandidates::new(complete::subjects))]
     subject: Subject,
 }
 

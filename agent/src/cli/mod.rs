@@ -1,9 +1,14 @@
 //! What does `agentctl` offer? One file per verb; this one has the words of the command line and leads to them.
 
 mod check;
+mod complete;
 mod config;
+mod diff;
+mod fleet;
+mod graph;
 mod history;
 mod hold;
+mod logs;
 mod notify;
 mod plan;
 mod problems;
@@ -37,6 +42,10 @@ pub struct Cli {
     #[arg(long, global = true, default_value = SOCKET, env = "AGENTCTL_SOCKET", value_name = "PATH")]
     socket: PathBuf,
 
+    /// Ask on this machine, over ssh; may be given several times.
+    #[arg(long, global = true, value_name = "USER@MACHINE")]
+    host: Vec<String>,
+
     #[command(subcommand)]
     verb: Verb,
 }
@@ -45,7 +54,10 @@ pub struct Cli {
 enum Verb {
     Status(status::Status),
     Plan(plan::Plan),
+    Diff(diff::Diff),
     Why(why::Why),
+    Logs(logs::Logs),
+    Graph(graph::Graph),
     Reconcile(reconcile::Reconcile),
     Wait(wait::Wait),
     Config(config::Config),
@@ -69,12 +81,21 @@ impl Cli {
     /// # Errors
     /// What the verb could not do.
     pub fn run(self) -> Result<Exit, Failure> {
+        if !self.host.is_empty() {
+            return match &self.verb {
+                Verb::Status(status) if status.is_plain() => fleet::status(&self.host, status.is_json()),
+                _ => fleet::run(&self.host, &local_arguments(std::env::args().skip(1))),
+            };
+        }
         // `config` and `secrets` decrypt, too.
         crate::private::keep_memory_private();
         match self.verb {
             Verb::Status(verb) => verb.run(&self.socket),
             Verb::Plan(verb) => verb.run(&self.socket),
+            Verb::Diff(verb) => verb.run(&self.socket),
             Verb::Why(verb) => verb.run(&self.socket),
+            Verb::Logs(verb) => verb.run(&self.socket),
+            Verb::Graph(verb) => verb.run(&self.socket),
             Verb::Reconcile(verb) => verb.run(&self.socket),
             Verb::Wait(verb) => verb.run(&self.socket),
             Verb::Config(verb) => verb.run(),
@@ -87,10 +108,24 @@ impl Cli {
             Verb::History(verb) => verb.run(&self.socket),
             Verb::Events(history::Events {}) => history::Events::run(&self.socket),
             Verb::Notify(verb) => verb.run(&self.socket),
-            Verb::Completion(verb) => Ok(verb.run()),
+            Verb::Completion(verb) => verb.run(),
             Verb::Man(verb) => verb.run(),
         }
     }
+}
+
+/// The words of a call as they are for one machine: without `--host` and its value.
+fn local_arguments(words: impl Iterator<Item = String>) -> Vec<String> {
+    let mut kept = Vec::new();
+    let mut words = words;
+    while let Some(word) = words.next() {
+        if word == "--host" {
+            words.next();
+        } else if !word.starts_with("--host=") {
+            kept.push(word);
+        }
+    }
+    kept
 }
 
 /// Prints data on standard output; a reader that has gone is no error.
@@ -115,5 +150,12 @@ pub(crate) mod tests {
     #[test]
     fn the_command_line_is_sound() {
         super::Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_machine_is_not_told_to_ask_itself() {
+        let words = ["--host", "a", "hold", "--host=b", "web", "--host", "c", "--for", "1h"];
+        let kept = super::local_arguments(words.into_iter().map(str::to_owned));
+        assert_eq!(kept, ["hold", "web", "--for", "1h"]);
     }
 }

@@ -7,10 +7,11 @@ use std::{
 
 use anyhow::Context as _;
 use clap::Args;
+use clap_complete::ArgValueCandidates;
 use plan::preview::{Preview, StackPreview};
 use serde_json::{Map, Value, json};
 
-use super::{print, print_json, remote::PATIENCE};
+use super::{complete, print, print_json, remote::PATIENCE};
 use crate::{
     control::client::Client,
     exit::{Exit, Failure},
@@ -20,6 +21,7 @@ use crate::{
 #[derive(Debug, Args)]
 pub(super) struct Plan {
     /// Only this stack.
+    #[arg(add = ArgValueCandidates::new(complete::stacks))]
     stack: Option<String>,
 
     /// For this profile, which need not be activated: a build's result.

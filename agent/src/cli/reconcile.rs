@@ -3,11 +3,12 @@
 use std::{path::Path, time::Duration};
 
 use clap::Args;
+use clap_complete::ArgValueCandidates;
 use plan::status::{HostStatus, Phase};
 use serde_json::json;
 
 use super::{
-    print_json,
+    complete, print_json,
     remote::{PATIENCE, Subject, status_of},
     status,
     table::terminal_width,
@@ -22,6 +23,7 @@ use crate::{
 #[derive(Debug, Args)]
 pub(super) struct Reconcile {
     /// Only this stack.
+    #[arg(add = ArgValueCandidates::new(complete::stacks))]
     stack: Option<String>,
 
     /// Wait until nothing is in flight any more, and end with the status.

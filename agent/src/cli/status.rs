@@ -4,13 +4,14 @@ use std::{fmt::Write as _, path::Path};
 
 use anstyle::Style;
 use clap::Args;
+use clap_complete::ArgValueCandidates;
 use plan::{
     ids::Time,
     status::{HealthSummary, HostStatus, OpenDrift, Phase, StackStatus},
 };
 
 use super::{
-    print, print_json,
+    complete, print, print_json,
     remote::{PATIENCE, Subject, ago, services_up, status_of},
     table::{BAD, BOLD, BUSY, Cell, FAINT, GOOD, Table, terminal_width},
 };
@@ -24,7 +25,7 @@ use crate::{
 #[derive(Debug, Args)]
 pub(super) struct Status {
     /// Only this stack, or this service of it.
-    #[arg(value_name = "STACK[/SERVICE]")]
+    #[arg(value_name = "STACK[/SERVICE]", add = ArgValueCandidates::new(complete::subjects))]
     subject: Option<Subject>,
 
     /// For programs: see agent/schema/status.schema.json.
@@ -37,6 +38,15 @@ pub(super) struct Status {
 }
 
 impl Status {
+    /// Whether it is the one table of everything.
+    pub(super) fn is_plain(&self) -> bool {
+        !self.watch && self.subject.is_none()
+    }
+
+    pub(super) fn is_json(&self) -> bool {
+        self.json
+    }
+
     pub(super) fn run(&self, socket: &Path) -> Result<Exit, Failure> {
         let mut client = Client::connect(socket)?;
         let arguments = Subject::arguments(self.subject.as_ref());
@@ -215,7 +225,7 @@ fn until(moment: Time) -> String {
     clock::span(moment.since(clock::now()))
 }
 
-fn phase_look(phase: Phase) -> Style {
+pub(super) fn phase_look(phase: Phase) -> Style {
     match phase {
         Phase::Converged => GOOD,
         Phase::Held | Phase::Working | Phase::Waiting | Phase::Drifted | Phase::Unknown => BUSY,
@@ -223,7 +233,7 @@ fn phase_look(phase: Phase) -> Style {
     }
 }
 
-fn health_look(health: HealthSummary) -> Style {
+pub(super) fn health_look(health: HealthSummary) -> Style {
     match health {
         HealthSummary::Healthy | HealthSummary::Running | HealthSummary::Completed => GOOD,
         HealthSummary::Starting | HealthSummary::Unknown => BUSY,

@@ -6,8 +6,10 @@ use std::{
 };
 
 use clap::Args;
+use clap_complete::ArgValueCandidates;
 use plan::status::{HealthSummary, HostStatus, Phase};
 
+use super::complete;
 use super::remote::{Subject, status_of};
 use crate::{
     clock::parse_span,
@@ -19,6 +21,7 @@ use crate::{
 #[derive(Debug, Args)]
 pub(super) struct Wait {
     /// Only this stack.
+    #[arg(add = ArgValueCandidates::new(complete::stacks))]
     stack: Option<String>,
 
     /// Wait until this generation (a path, or a link to one) is the one in force.

@@ -7,6 +7,7 @@
 use std::{collections::BTreeSet, fmt::Write as _, path::Path};
 
 use clap::Args;
+use clap_complete::ArgValueCandidates;
 use plan::{
     drift::{Drift, Subject as About},
     preview::{FindingPreview, Preview, StackPreview, StepPreview},
@@ -16,7 +17,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::{
-    print, print_json,
+    complete, print, print_json,
     remote::{Subject, ago, call, status_of},
     table::{BOLD, terminal_width},
 };
@@ -32,7 +33,7 @@ const ALL: u32 = 10_000;
 #[derive(Debug, Args)]
 pub(super) struct Why {
     /// The service, or a whole stack.
-    #[arg(value_name = "STACK[/SERVICE]")]
+    #[arg(value_name = "STACK[/SERVICE]", add = ArgValueCandidates::new(complete::subjects))]
     subject: Subject,
 
     /// At most so many entries of the history.

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, CommandFactory};
+use clap_complete::env::Shells;
 
 use super::{Cli, print};
 use crate::{
@@ -10,19 +11,25 @@ use crate::{
     options::Options,
 };
 
-/// Prints the completion script of a shell: `source <(agentctl completion bash)`.
+/// Prints the completion script of a shell, which knows stacks and services: `source <(agentctl completion bash)`.
 #[derive(Debug, Args)]
 pub(super) struct Completion {
-    /// Which shell.
-    shell: clap_complete::Shell,
+    /// Which shell [bash, zsh, fish, elvish, powershell].
+    shell: String,
 }
 
 impl Completion {
-    pub(super) fn run(&self) -> Exit {
+    /// The script asks agentctl itself for every word, which asks the daemon for stacks and services.
+    pub(super) fn run(&self) -> Result<Exit, Failure> {
+        let shells = Shells::builtins();
+        let Some(shell) = shells.completer(&self.shell) else {
+            return Err(Failure::usage(format!("`{}` is no shell that can be completed for", self.shell))
+                .hint("one of bash, zsh, fish, elvish, powershell"));
+        };
         let mut script = Vec::new();
-        clap_complete::generate(self.shell, &mut Cli::command(), "agentctl", &mut script);
+        shell.write_registration("COMPLETE", "agentctl", "agentctl", "agentctl", &mut script)?;
         print(&String::from_utf8_lossy(&script));
-        Exit::Converged
+        Ok(Exit::Converged)
     }
 }
 

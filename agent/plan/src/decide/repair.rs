@@ -194,7 +194,7 @@ pub(super) fn run(draft: &mut Draft<'_>, service: &DesiredService, container: &O
             restarting(draft, service, container, retry);
         }
         RunState::Removing | RunState::Unknown => {
-            let mut drift = draft.drift(service, Some(container), DriftKind::Restarting, "");
+            let mut drift = draft.drift(service, Some(container), DriftKind::Stopped, "");
             drift.want = "running".into();
             state.status.as_str().clone_into(&mut drift.have);
             let what = format!("{} to leave the state {}", container.name, state.status.as_str());

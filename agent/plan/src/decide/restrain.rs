@@ -40,8 +40,8 @@ pub(super) fn restrain(mut plan: Plan, policy: &DriftPolicy, memory: &StackMemor
 
 fn restraint(policy: &DriftPolicy, memory: &StackMemory, drift: &Drift, now: Time) -> Option<Verdict> {
     if let Some(hold) = policy::hold(memory, policy::service_of(&drift.subject), now) {
-        let what = format!("held by {}: {}", hold.by, hold.reason);
-        return Some(Verdict::Wait(Wait { on: WaitKind::Hold, what, retry_at: hold.until }));
+        let wait = Wait { on: WaitKind::Hold, what: hold.words(), retry_at: hold.until };
+        return Some(Verdict::Wait(wait));
     }
     if policy::action(policy, drift) == DriftAction::Report {
         return Some(Verdict::Leave("the stack's policy is to report it".to_owned()));

@@ -128,12 +128,7 @@ pub(super) fn gate(draft: &Draft<'_>, service: &DesiredService) -> Gate {
                 Condition::Completed => containers.iter().any(|found| completed(found)),
             };
         if !met && (edge.required || !containers.is_empty()) {
-            let words = match condition {
-                Condition::Started => "started",
-                Condition::Healthy => "healthy",
-                Condition::Completed => "completed",
-            };
-            return Gate::Shut(format!("{name} to be {words}"));
+            return Gate::Shut(format!("{name} to be {}", condition.as_str()));
         }
     }
     Gate::Open(after)
