@@ -17,6 +17,7 @@
 //! | `unset_variables` | `warn` or `error` for `${VAR}` without a value | `warn` |
 //! | `remove_orphans` | remove containers of services that are no longer declared | `true` |
 //! | `allow_empty` | (`agent.yaml` only) a profile without stacks removes them all | `false` |
+//! | `notify` | (`agent.yaml` only) whom `agentctl notify` tells of what | nobody |
 
 use std::collections::BTreeMap;
 
@@ -199,7 +200,7 @@ pub fn decode(document: &Node, mut settings: AgentSettings, problems: &mut Vec<P
     settings
 }
 
-const KEYS: [&str; 12] = [
+const KEYS: [&str; 13] = [
     "env_files",
     "requires_mounts",
     "drift",
@@ -212,6 +213,7 @@ const KEYS: [&str; 12] = [
     "unset_variables",
     "remove_orphans",
     "allow_empty",
+    "notify",
 ];
 
 impl AgentSettings {
@@ -247,6 +249,8 @@ impl AgentSettings {
             "health_deadline" => self.health_deadline = duration(node)?,
             "remove_orphans" => self.remove_orphans = flag(node)?,
             "allow_empty" => self.allow_empty = flag(node)?,
+            // Whom `agentctl notify` tells: it reads that itself, and no stack fails over a mistake in it.
+            "notify" => drop(list(node, |_| Ok(()))?),
             "unset_variables" => {
                 self.unset_variables = match word(node)? {
                     "warn" => UnsetVariables::Warn,
