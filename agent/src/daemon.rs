@@ -31,6 +31,7 @@ use crate::{
     memory::MemoryFile,
     metrics::{Format, Metrics},
     options::Options,
+    quiet::Limiter,
     report::Voice,
     store::Store,
     tidy::Readings,
@@ -59,6 +60,8 @@ pub struct Agent {
     pub eyes: Eyes,
     /// What is known of image archives.
     pub archives: Arc<Archives>,
+    /// How much was said of each stack lately.
+    pub limiter: RefCell<Limiter>,
     /// What has happened on the Engine lately.
     pub ear: Ear,
     /// Looks at paths that may not answer.
@@ -111,6 +114,7 @@ impl Agent {
             wants: RefCell::default(),
             owned: RefCell::default(),
             archives: Arc::default(),
+            limiter: RefCell::default(),
             ear: Ear::default(),
             asker: Asker::default(),
             readings: Readings::default(),

@@ -38,6 +38,7 @@ pub mod pass;
 pub mod placing;
 pub mod preview;
 pub mod private;
+pub mod quiet;
 pub mod quoting;
 pub mod report;
 pub mod rooted;

@@ -33,7 +33,7 @@ use crate::{
     daemon::{Agent, unknown},
     gather::{Source, Want, gather},
     identities, logins, quoting,
-    report::report,
+    report::{report, sum_up},
     rounds::Rounds,
     scheduler::Due,
     tidy::{bound, tidy},
@@ -123,6 +123,7 @@ impl Rounds for Agent {
 
     fn idle(&self) {
         self.tell_manager();
+        sum_up(self);
         self.save();
         self.eyes.rest();
     }

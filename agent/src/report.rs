@@ -12,6 +12,7 @@ use std::{
 
 use plan::{
     drift::{Drift, Subject},
+    ids::Time,
     status::{Transition, TransitionEvent},
 };
 use serde_json::{Map, Value};
@@ -20,7 +21,12 @@ use systemd::{
     message_ids,
 };
 
-use crate::{clock, daemon::Agent, options::LogFormat};
+use crate::{
+    clock,
+    daemon::Agent,
+    options::LogFormat,
+    quiet::{self, Leave},
+};
 
 /// Tells everybody once.
 pub fn report(agent: &Agent, transitions: &[Transition]) {
@@ -32,9 +38,36 @@ pub fn report(agent: &Agent, transitions: &[Transition]) {
         if let Some(metrics) = agent.metrics.get() {
             metrics.said(transition);
         }
-        agent.voice.say(transition);
+        match agent.limiter.borrow_mut().ask(&transition.stack, transition.at) {
+            Leave::HoldBack => {}
+            Leave::Say(held) => {
+                if held > 0 {
+                    agent.voice.say(&quiet::held_back(transition, held));
+                }
+                agent.voice.say(transition);
+            }
+        }
     }
 }
+
+/// Sums the last day up, once a day at most and only where there is something to say.
+pub fn sum_up(agent: &Agent) {
+    let now = clock::now();
+    let due = |last: Time| now.since(last) >= quiet::DAY_MS;
+    let last = *agent.memory.borrow_mut().memory.summed_up.get_or_insert(now);
+    if !due(last) {
+        return;
+    }
+    agent.memory.borrow_mut().memory.summed_up = Some(now);
+    let day = agent.history.last(MOST_ENTRIES, |entry| entry.at > last).unwrap_or_default();
+    let summary = agent.store.status(None, None).and_then(|status| quiet::summary(&day, &status));
+    if let Some(summary) = summary {
+        tracing::info!("{summary}");
+    }
+}
+
+/// So many entries of a day are counted.
+const MOST_ENTRIES: usize = 10_000;
 
 /// Where messages go.
 #[derive(Debug)]
@@ -167,7 +200,7 @@ fn names(drift: &Drift) -> (&str, &str) {
 
 #[cfg(test)]
 mod tests {
-    use plan::{drift::DriftKind, ids::Time};
+    use plan::drift::DriftKind;
 
     use super::*;
 

@@ -23,11 +23,14 @@ pub struct Memory {
     pub generation: Option<(Generation, Time)>,
     /// By stack.
     pub stacks: BTreeMap<StackName, StackMemory>,
+    /// When a day was last summed up.
+    #[serde(default)]
+    pub summed_up: Option<Time>,
 }
 
 impl Default for Memory {
     fn default() -> Self {
-        Self { version: VERSION, generation: None, stacks: BTreeMap::new() }
+        Self { version: VERSION, generation: None, stacks: BTreeMap::new(), summed_up: None }
     }
 }
 
