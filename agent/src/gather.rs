@@ -25,7 +25,7 @@ use systemd::{
 
 use crate::{
     archives::Archives,
-    declared,
+    builds, declared,
     decrypt::{Decrypting, Seen, unchanged},
     identities::{self, Found},
     inputs::Look,
@@ -173,7 +173,9 @@ fn look(source: &Source, reader: &Decrypting<'_>, project: &Project) -> Result<I
     };
     let declared_below =
         vec![source.profile.clone(), source.folder.clone(), PathBuf::from(source.generation.as_str())];
-    Look { reader, key: &key, declared_below, place: &place }.inputs_of(project)
+    let mut inputs = Look { reader, key: &key, declared_below, place: &place }.inputs_of(project)?;
+    inputs.builds = builds::of(project, reader, &key);
+    Ok(inputs)
 }
 
 /// The places of every service and of its fields.

@@ -14,6 +14,7 @@
 pub mod archives;
 pub mod beside;
 mod bound;
+pub mod builds;
 pub mod cli;
 pub mod clock;
 pub mod control;

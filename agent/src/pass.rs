@@ -282,7 +282,8 @@ impl Agent {
             let projects = wants.values().filter_map(|want| want.project.as_ref().ok());
             let names =
                 projects.flat_map(|project| project.services.values().map(move |service| (project, service)));
-            names.map(|(project, service)| image_of(project, service).expose().to_owned()).collect()
+            let images = names.map(|(project, service)| image_of(project, service).expose().to_owned());
+            images.chain(wants.values().flat_map(|want| want.inputs.bases().cloned())).collect()
         };
         let seen = self.eyes.look(asked, images).await;
         self.store.set_engine(self.eyes.status(seen.as_ref().err().map(String::as_str)));

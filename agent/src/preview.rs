@@ -43,6 +43,7 @@ impl Agent {
             .filter_map(|(_, want)| want.project.as_ref().ok())
             .flat_map(|project| project.services.values().map(|service| image_of(project, service)))
             .map(|image| image.expose().to_owned())
+            .chain(wants.iter().flat_map(|(_, want)| want.inputs.bases().cloned()))
             .collect();
         let (_, observed) = self.eyes.look(Instant::now(), images).await?;
         let mut stacks = Vec::new();

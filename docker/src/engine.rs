@@ -316,10 +316,7 @@ impl Engine {
             Act::RemoveImage { id } => self.delete(format!("/images/{id}"), deadline).await?,
             Act::RunHook { container, hook } => return self.hook(&id(container)?, hook, deadline).await,
             Act::LoadImage { archive, reference } => return self.load(archive, reference, deadline).await,
-            Act::BuildImage { .. } => {
-                let message = "this agent does not build images yet: put the image on the Engine".into();
-                return Err(WireError::Refused { status: 501, message });
-            }
+            Act::BuildImage { build } => return self.build(build, deadline, say).await,
         };
         Ok(answer["Id"].as_str().map(str::to_owned))
     }

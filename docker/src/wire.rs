@@ -20,9 +20,12 @@ use hyper::{
     header,
 };
 use hyper_util::rt::TokioIo;
+use plan::build::Build;
 use serde_json::Value;
 use tokio::net::{TcpStream, UnixStream};
 use tokio_util::io::ReaderStream;
+
+use crate::images::context;
 
 /// The largest answer that is read, in bytes.
 const MAX_ANSWER: usize = 64 << 20;
@@ -121,6 +124,8 @@ pub enum Payload {
     Tar(Bytes),
     /// A tar archive in a file: it is sent while it is read.
     File(PathBuf),
+    /// What an image is built from, as a tar archive: it is sent while it is read.
+    Context(Arc<Build>),
 }
 
 /// What is sent.
@@ -140,6 +145,10 @@ impl Payload {
                 let stream = ReaderStream::with_capacity(file, 1 << 16).map_ok(Frame::data);
                 ("application/x-tar", StreamBody::new(stream).boxed_unsync())
             }
+            Self::Context(build) => (
+                "application/x-tar",
+                StreamBody::new(context::stream(Arc::clone(build)).map_ok(Frame::data)).boxed_unsync(),
+            ),
         })
     }
 }

@@ -251,3 +251,86 @@ fn a_pull_that_fails_leaves_what_is_there_and_a_fresh_image_is_waited_for() {
     lab.until_said(&nowhere, "check the spelling");
     assert_eq!(image_of(engine, "shop-app-1"), format!("sha256:{}", one.id()));
 }
+
+const BUILT: &str = "
+x-agent: {update: {monitor: 1s}}
+services:
+  web:
+    build: {context: ./app, args: {COLOUR: green}, additional_contexts: {lib: ./lib}, labels: {team: a}}
+    restart: always
+  base:
+    build: {context: ./other, dockerfile_inline: \"FROM standin:1\\nCOPY . /all\\n\"}
+    restart: always
+  upon:
+    build: {context: ./other, dockerfile: ../Dockerfile.upon}
+    restart: always
+";
+const DOCKERFILE: &str = "FROM standin:1\nARG COLOUR\nLABEL colour=$COLOUR\nCOPY --from=lib /name /name\nCOPY kept /kept\nCOPY . /all\n";
+
+#[test]
+fn an_image_is_built_again_only_when_what_it_is_built_from_changes() {
+    let engine = Engine::start(&[]);
+    let profile = Profile::new(engine.folder());
+    let programs = Programs::new(&engine, &profile);
+    let declare = |generation: &str, kept: &str, ignored: &str, dockerfile: &str| {
+        profile.write(generation, "shop", "compose.yaml", BUILT);
+        profile.write(generation, "shop", "Dockerfile.upon", "FROM shop-base\nLABEL upon=yes\n");
+        for (folder, file, text) in [
+            ("app", "Dockerfile", dockerfile),
+            ("app", ".dockerignore", "*\n!kept\n"),
+            ("app", "kept", kept),
+            ("app", "ignored", ignored),
+            ("lib", "name", "lib"),
+            ("other", "file", "other"),
+        ] {
+            profile.write(generation, &format!("shop/{folder}"), file, text);
+        }
+        profile.switch(generation);
+    };
+    let label = |name: &str, key: &str| {
+        engine.docker_prints(&[
+            "inspect",
+            "--format",
+            &format!("{{{{index .Config.Labels \"{key}\"}}}}"),
+            name,
+        ])
+    };
+    let ids = || ["web", "base", "upon"].map(|name| engine.id_of(&format!("shop-{name}-1")));
+    let shows = |file: &str| engine.docker_prints(&["exec", "shop-web-1", "/bin/standin", "--show", file]);
+
+    declare("one", "1", "1", DOCKERFILE);
+    let (status, said) = programs.once(&[]);
+    assert_eq!(status, Some(0), "{said}");
+    assert_eq!((shows("/name"), shows("/kept"), shows("/all/kept")), ("lib".into(), "1".into(), "1".into()));
+    assert_eq!([label("shop-web-1", "colour"), label("shop-web-1", "team")], ["green", "a"]);
+    assert_eq!(label("shop-upon-1", "upon"), "yes", "it is built upon another service's image");
+    let absent = engine.docker(&["exec", "shop-web-1", "/bin/standin", "--show", "/all/ignored"]);
+    assert!(!absent.status.success(), "what .dockerignore leaves out is not in the image");
+    let first = ids();
+
+    // Another generation with the same content: nothing is built, and nobody is restarted.
+    declare("two", "1", "changed", DOCKERFILE);
+    let (status, said) = programs.once(&[]);
+    assert_eq!((status, ids(), said.contains("build image")), (Some(0), first.clone(), false), "{said}");
+
+    declare("three", "3", "changed", DOCKERFILE);
+    let (status, said) = programs.once(&[]);
+    assert_eq!(status, Some(0), "{said}");
+    let third = ids();
+    assert_eq!((shows("/kept").as_str(), &third[1..]), ("3", &first[1..]), "only its consumer is replaced");
+    assert_ne!(third[0], first[0]);
+    assert_eq!(said.matches("build image").count(), 1, "{said}");
+
+    // A build that fails says why; what runs, runs on, and what is made anew is made from the image that is there.
+    declare("four", "4", "changed", "FROM standin:1\nCOPY --from=lib /nope /nope\n");
+    let (status, said) = programs.once(&[]);
+    assert_ne!(status, Some(0), "{said}");
+    assert!(said.contains("build image shop-web") && said.contains("nope"), "{said}");
+    assert_eq!(ids(), third);
+    engine.docker_prints(&["rm", "-f", "shop-web-1"]);
+    programs.wait_until("made from what is there", || {
+        programs.once(&[]);
+        !engine.id_of("shop-web-1").is_empty()
+    });
+    assert_eq!(shows("/kept"), "3");
+}

@@ -145,6 +145,9 @@ fn keep_memos(plan: &Plan, outcomes: &Outcomes, memory: &mut StackMemory) {
                     memory.brought.insert(id.clone(), brought);
                 }
             }
+            Remember::AdoptedBuild { reference, digest } => {
+                memory.adopted_builds.insert(reference, digest);
+            }
             Remember::Pulled { reference, pull } => {
                 memory.pulled.insert(reference, pull);
             }
@@ -205,7 +208,8 @@ fn remember_bound(desired: &Desired, observed: &Observed, memory: &mut StackMemo
 /// What is left alone after a failure: the image, or the service. It is what deciding looks a backoff up by.
 fn backoff_key(act: &Act, plan: &Plan, observed: &Observed) -> String {
     let service = match act {
-        Act::PullImage { reference, .. } | Act::BuildImage { reference, .. } => return reference.clone(),
+        Act::PullImage { reference, .. } => return reference.clone(),
+        Act::BuildImage { build } => return build.reference.clone(),
         Act::LoadImage { archive, .. } => return archive.display().to_string(),
         Act::CreateContainer(new) => Some(new.replica.service.to_string()),
         other => match other.target() {

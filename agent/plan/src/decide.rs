@@ -4,6 +4,7 @@
 //! an image is a finding; the event that ends the wait starts the next pass.
 
 mod archives;
+mod builds;
 mod containers;
 mod draft;
 mod images;

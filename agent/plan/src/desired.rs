@@ -13,6 +13,7 @@ use specs::{
 };
 
 use crate::{
+    build::Build,
     container::ContainerSpec,
     ids::{Generation, ImageId, ProjectName, ServiceName, StackName},
     resource::{NetworkSpec, VolumeSpec},
@@ -153,6 +154,8 @@ pub struct Inputs {
     pub missing_paths: BTreeSet<PathBuf>,
     /// The logins of `x-agent.registries`, by registry, or why there is none.
     pub logins: BTreeMap<String, Result<Login, String>>,
+    /// The builds, by service, or why there cannot be one.
+    pub builds: BTreeMap<String, Result<Build, String>>,
     /// The image archives of `x-agent.images`, by the path as declared.
     pub archives: BTreeMap<PathBuf, Archive>,
     /// Digests of contents that no file has (`content:`, `environment:`) and that are copied into the container, by
@@ -217,6 +220,11 @@ impl Inputs {
             return self.placed_files.get(declared);
         }
         self.owned_files.get(&(declared.to_owned(), owner))
+    }
+
+    /// The images that builds are based on.
+    pub fn bases(&self) -> impl Iterator<Item = &String> {
+        self.builds.values().filter_map(|build| build.as_ref().ok()).flat_map(|build| &build.bases)
     }
 
     /// All plaintext files of the stack.

@@ -12,6 +12,8 @@ pub const COMPOSE_VERSION: &str = "2.40.3";
 pub const OWNER: &str = "agentctl.owner";
 /// Prefix of the digests of content that Compose's hash leaves out.
 pub const DIGEST: &str = "agentctl.digest.";
+/// On an image that was built here: the digest of what it was built from.
+pub const BUILD: &str = "agentctl.build";
 /// Compose's project.
 pub const PROJECT: &str = "com.docker.compose.project";
 /// Compose's service.
@@ -26,6 +28,12 @@ pub const ONEOFF: &str = "com.docker.compose.oneoff";
 pub const IMAGE: &str = "com.docker.compose.image";
 /// The name that a recreated container takes over.
 pub const REPLACE: &str = "com.docker.compose.replace";
+
+/// Whether a label is Compose's or the agent's own. An image that one of them has built has such labels, too, and hands
+/// them on: they are no declaration of its containers.
+pub fn is_reserved(key: &str) -> bool {
+    key.starts_with("com.docker.compose.") || key.starts_with("agentctl.")
+}
 
 /// The labels of a container that do not depend on ids.
 pub fn container(desired: &Desired, service: &Service, replica: &Replica) -> BTreeMap<String, String> {

@@ -10,6 +10,7 @@
 
 pub mod account;
 pub mod backoff;
+pub mod build;
 pub mod cause;
 pub mod container;
 pub mod contest;

@@ -56,6 +56,8 @@ pub struct StackMemory {
     pub bound: BTreeMap<String, BoundAt>,
     /// Images that a `pull_policy` made the agent fetch, by reference.
     pub pulled: BTreeMap<String, Pull>,
+    /// Images that somebody else has built, by reference: what they would have been built from when they were first seen.
+    pub adopted_builds: BTreeMap<String, String>,
     /// Images that the agent itself has brought to the Engine, by id.
     pub brought: BTreeMap<String, Brought>,
     /// The generation of the last pass.

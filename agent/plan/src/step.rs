@@ -5,9 +5,10 @@
 
 use std::{collections::BTreeMap, fmt, path::PathBuf, sync::Arc};
 
-use specs::{Text, model::Service};
+use specs::Text;
 
 use crate::{
+    build::Build,
     container::{ContainerSpec, CopiedFile, Endpoint, Resources, RestartPolicy},
     desired::Login,
     drift::Drift,
@@ -68,6 +69,13 @@ pub enum Remember {
         /// How, and for what.
         brought: crate::memory::Brought,
     },
+    /// An image that somebody else has built is taken as it is.
+    AdoptedBuild {
+        /// The reference.
+        reference: String,
+        /// The digest of what it would be built from then.
+        digest: String,
+    },
     /// An image was fetched because its `pull_policy` said so.
     Pulled {
         /// The reference.
@@ -127,12 +135,8 @@ pub enum Act {
     },
     /// `POST /build`.
     BuildImage {
-        /// The tag to give.
-        reference: String,
-        /// The service whose `build` says how.
-        service: Arc<Service>,
-        /// The project folder.
-        project_dir: PathBuf,
+        /// From what.
+        build: Arc<Build>,
     },
     /// `POST /images/load`.
     LoadImage {
@@ -464,7 +468,7 @@ impl fmt::Display for Act {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::PullImage { reference, .. } => write!(f, "pull image {reference}"),
-            Self::BuildImage { reference, .. } => write!(f, "build image {reference}"),
+            Self::BuildImage { build } => write!(f, "build image {}", build.reference),
             Self::LoadImage { archive, reference } => {
                 write!(f, "load image {reference} from {}", archive.display())
             }

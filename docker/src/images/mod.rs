@@ -1,6 +1,10 @@
 //! How do images come to the Engine: loaded from archives, pulled, built?
 
 pub mod archive;
+mod build;
+pub mod context;
+pub mod dockerfile;
+pub mod ignore;
 mod lines;
 mod load;
 mod pull;

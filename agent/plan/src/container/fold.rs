@@ -9,6 +9,7 @@ use specs::Text;
 
 use super::{ContainerSpec, Healthcheck, Logging, RestartPolicy};
 use crate::{
+    labels,
     observed::{EngineFacts, Limit},
     resource::ImageFacts,
 };
@@ -30,7 +31,7 @@ fn fold_image(spec: &mut ContainerSpec, image: &ImageFacts) {
     for (key, value) in &image.environment {
         spec.environment.entry(key.into()).or_insert_with(|| Some(Text::plain(value)));
     }
-    for (key, value) in &image.labels {
+    for (key, value) in image.labels.iter().filter(|(key, _)| !labels::is_reserved(key)) {
         spec.labels.entry(key.into()).or_insert_with(|| Text::plain(value));
     }
     spec.exposed_ports.extend(image.exposed_ports.iter().cloned());

@@ -3,7 +3,7 @@
 //! Compose Specification, `pull_policy`: `missing` (the default), `if_not_present`, `always`, `never`, `build`, `daily`,
 //! `weekly`, `every_DURATION`. `always` means: once for each generation that declares it.
 
-use super::{archives, draft::Draft, waits::Obstacle};
+use super::{archives, builds, draft::Draft, waits::Obstacle};
 use crate::{
     desired::DesiredService,
     drift::{Drift, DriftKind, Subject},
@@ -42,6 +42,9 @@ pub(super) fn obstacle(draft: &mut Draft<'_>, service: &DesiredService) -> Optio
     if let Some(source) = archives::source(draft, &reference) {
         return archives::obstacle(draft, &reference, source);
     }
+    if let Some(build) = builds::declared(draft, service) {
+        return builds::obstacle(draft, service, build);
+    }
     if draft.observed.images.contains_key(&reference) {
         return None;
     }
@@ -59,7 +62,7 @@ pub(super) fn obstacle(draft: &mut Draft<'_>, service: &DesiredService) -> Optio
         return Some(Obstacle::Wait(Wait { on: WaitKind::Image, what, retry_at: Some(backoff.until) }));
     }
     let cause = format!("services.{}.image is not on the Engine", service.name);
-    Some(Obstacle::Preparing(vec![pull(draft, service, cause)]))
+    Some(Obstacle::Preparing(vec![pull_for(draft, service, cause)]))
 }
 
 /// A container that is about to be made waits for a fresh image where `pull_policy` wants one: it would only be replaced
@@ -68,11 +71,12 @@ pub(super) fn fresh_first(draft: &mut Draft<'_>, service: &DesiredService) -> Op
     let reference = service.spec.image.expose();
     let is_there = draft.observed.images.contains_key(reference);
     let has_failed = draft.memory.backoff.contains_key(reference);
-    if !is_there || has_failed || archives::source(draft, reference).is_some() || !is_due(draft, service) {
+    let is_ours = archives::source(draft, reference).is_some() || builds::declared(draft, service).is_some();
+    if !is_there || has_failed || is_ours || !is_due(draft, service) {
         return None;
     }
     let cause = format!("services.{}.pull_policy is {}", service.name, service.service.pull_policy);
-    let step = draft.images.get(reference).copied().unwrap_or_else(|| pull(draft, service, cause));
+    let step = draft.images.get(reference).copied().unwrap_or_else(|| pull_for(draft, service, cause));
     Some(Obstacle::Preparing(vec![step]))
 }
 
@@ -96,6 +100,10 @@ pub(super) fn freshen(draft: &mut Draft<'_>) {
             archives::refresh(draft, reference, source);
             continue;
         }
+        if let Some(build) = builds::declared(draft, service) {
+            builds::refresh(draft, service, build);
+            continue;
+        }
         if draft.images.contains_key(reference) || !draft.observed.images.contains_key(reference) {
             continue;
         }
@@ -112,16 +120,25 @@ pub(super) fn freshen(draft: &mut Draft<'_>) {
             }
             _ => {
                 let cause = format!("services.{}.pull_policy is {policy}", service.name);
-                let step = pull(draft, service, cause);
+                let step = pull_for(draft, service, cause);
                 draft.find(drift, Verdict::Act(vec![step]));
             }
         }
     }
 }
 
-fn pull(draft: &mut Draft<'_>, service: &DesiredService, cause: String) -> StepId {
-    let reference = service.spec.image.expose().to_owned();
+fn pull_for(draft: &mut Draft<'_>, service: &DesiredService, cause: String) -> StepId {
     let platform = service.spec.platform.as_ref().map(|platform| platform.expose().to_owned());
+    pull(draft, service.spec.image.expose(), platform, cause)
+}
+
+pub(super) fn pull(
+    draft: &mut Draft<'_>,
+    reference: &str,
+    platform: Option<String>,
+    cause: String,
+) -> StepId {
+    let reference = reference.to_owned();
     let registry = Reference::parse(&reference).registry;
     let login = draft.desired.inputs.logins.get(&registry).cloned();
     let login = login.unwrap_or_else(|| Err(format!("x-agent.registries has no login for {registry}")));

@@ -1,6 +1,7 @@
 //! Where do images come from, when do they come anew, and what waits for them? On an Engine in memory.
 
 use plan::{
+    build::Build,
     desired::{Archive, ArchivedImage},
     status::Phase,
 };
@@ -76,4 +77,69 @@ fn an_archive_that_cannot_be_used_stops_what_needs_it_and_nothing_else() {
     let status = (0..3).map(|_| world.pass(TWO, usize::MAX).1).last().unwrap();
     assert_eq!(world.id("p-web-1"), web);
     assert!(status.drift.iter().any(|open| open.verdict.contains("no space left")), "{status:#?}");
+}
+
+const BUILT: &str = "
+name: p
+services:
+  web: {build: ., pull_policy: POLICY}
+  lib: {build: ./lib}
+";
+
+fn build(reference: &str, digest: &str, bases: &[&str]) -> Build {
+    let bases = bases.iter().map(|base| (*base).to_owned()).collect();
+    Build { reference: reference.into(), digest: digest.into(), bases, ..Build::default() }
+}
+
+fn builds(web: &str) -> std::collections::BTreeMap<String, Result<Build, String>> {
+    let web = build("p-web", web, &["p-lib", "base:1"]);
+    [("web".to_owned(), Ok(web)), ("lib".to_owned(), Ok(build("p-lib", "l1", &[])))].into()
+}
+
+#[test]
+fn an_image_is_built_after_its_bases_once_and_again_when_its_input_changes() {
+    let yaml = BUILT.replace("POLICY", "missing");
+    let mut world = World::new(&[]);
+    world.inputs.builds = builds("w1");
+    world.converge(&yaml);
+    let brought: Vec<_> = world.done.iter().filter(|act| act.contains("image")).cloned().collect();
+    assert_eq!(brought.len(), 3, "{brought:?}");
+    assert_eq!(brought.last().map(String::as_str), Some("build image p-web"), "{brought:?}");
+    let (web, lib, done) = (world.id("p-web-1"), world.id("p-lib-1"), world.done.len());
+    world.converge(&yaml);
+    assert_eq!(world.done.len(), done);
+
+    world.inputs.builds = builds("w2");
+    world.converge(&yaml);
+    assert_ne!(world.id("p-web-1"), web);
+    assert_eq!(world.id("p-lib-1"), lib);
+
+    // One that fails leaves what runs, and is tried again later.
+    let web = world.id("p-web-1");
+    world.inputs.builds = builds("broken");
+    let status = (0..3).map(|_| world.pass(&yaml, usize::MAX).1).last().unwrap();
+    assert_eq!(world.id("p-web-1"), web);
+    assert!(
+        status.drift.iter().any(|open| open.verdict.contains("building it failed: no such file")),
+        "{status:#?}"
+    );
+    // One that cannot be done at all is noted while there is an image, and waited for where there is none.
+    world.inputs.builds.insert("web".into(), Err("build.ssh is not supported".into()));
+    assert_eq!(world.converge(&yaml).phase, Phase::Converged);
+}
+
+#[test]
+fn an_image_that_compose_has_built_is_kept_until_its_input_changes() {
+    for (policy, acts) in [("missing", false), ("build", true)] {
+        let yaml = BUILT.replace("POLICY", policy);
+        let mut world = World::new(&["p-web", "p-lib", "base:1"]);
+        world.inputs.builds = builds("w1");
+        world.converge(&yaml);
+        assert_eq!(world.done.iter().any(|act| act == "build image p-web"), acts, "{:?}", world.done);
+        assert!(!world.done.iter().any(|act| act == "build image p-lib"), "{:?}", world.done);
+        let web = world.id("p-web-1");
+        world.inputs.builds = builds("w2");
+        world.converge(&yaml);
+        assert_ne!(world.id("p-web-1"), web, "{policy}");
+    }
 }

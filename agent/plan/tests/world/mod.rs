@@ -217,6 +217,17 @@ impl World {
                 self.observed.images.insert(reference.clone(), facts.clone());
                 self.observed.images.insert(format!("sha256:{reference}"), facts);
             }
+            Act::BuildImage { build } => {
+                if build.digest.contains("broken") {
+                    return Outcome::Failed { error: "no such file".into(), retry: Retry::Later };
+                }
+                let id = format!("sha256:built-{}", build.digest);
+                let labels = [(labels::BUILD.to_owned(), build.digest.clone())].into();
+                let facts = ImageFacts { id: Some(id.as_str().into()), labels, ..ImageFacts::default() };
+                self.observed.images.insert(build.reference.clone(), facts.clone());
+                self.observed.images.insert(id.clone(), facts);
+                return Outcome::Done { made: Some(id) };
+            }
             Act::LoadImage { archive, reference } => {
                 if archive.to_string_lossy().contains("refused") {
                     return Outcome::Failed { error: "no space left".into(), retry: Retry::Later };

@@ -1,0 +1,58 @@
+//! What is an image built from?
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+};
+
+use specs::Text;
+
+/// One build, ready to be handed to the Engine.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Build {
+    /// The tag that the service uses.
+    pub reference: String,
+    /// Further tags.
+    pub tags: Vec<Text>,
+    /// Digest of all that goes into it.
+    pub digest: String,
+    /// What is sent.
+    pub folders: Vec<Folder>,
+    /// Files that are sent beside them: name and text.
+    pub files: Vec<(String, Text)>,
+    /// Which of what is sent is the Dockerfile.
+    pub dockerfile: String,
+    /// Images that it builds upon.
+    pub bases: BTreeSet<String>,
+    /// Arguments.
+    pub args: BTreeMap<String, Text>,
+    /// Labels of the image.
+    pub labels: BTreeMap<String, Text>,
+    /// The stage to build; empty: the last one.
+    pub target: Text,
+    /// The network of its `RUN` steps; empty: the Engine's default.
+    pub network: Text,
+    /// `host:address`.
+    pub extra_hosts: Vec<Text>,
+    /// Size of `/dev/shm`, in bytes; 0: the Engine's default.
+    pub shm_size: i64,
+    /// Without cached steps.
+    pub no_cache: bool,
+    /// Base images are pulled anew.
+    pub pull: bool,
+    /// Images whose steps may be taken over.
+    pub cache_from: Vec<Text>,
+    /// `linux/arm64`.
+    pub platform: Option<Text>,
+}
+
+/// A folder of the host that is sent.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Folder {
+    /// The folder.
+    pub path: PathBuf,
+    /// Where its content is put in the context; empty: at the top.
+    pub below: String,
+    /// The text of its ignore file.
+    pub ignore: String,
+}
