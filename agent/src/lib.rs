@@ -23,6 +23,7 @@ pub mod declared;
 pub mod decrypt;
 pub mod exit;
 pub mod eyes;
+pub mod folders;
 pub mod gather;
 pub mod heard;
 pub mod history;

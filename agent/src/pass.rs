@@ -31,6 +31,7 @@ use crate::{
     beside::beside,
     clock,
     daemon::{Agent, unknown},
+    folders,
     gather::{Source, Want, gather},
     identities, logins, quoting,
     report::{report, sum_up},
@@ -51,6 +52,8 @@ const AWAY: Duration = Duration::from_secs(5);
 
 /// When to ask a file system again that did not answer.
 const STUCK: Duration = Duration::from_secs(10);
+/// When to try again what only somebody outside can put right.
+const BLOCKED: Duration = Duration::from_secs(30);
 
 /// What was decided about a stack, and on what.
 #[derive(Debug)]
@@ -156,6 +159,10 @@ impl Agent {
                 return Some(AWAY);
             }
         };
+        if let Err(reason) = self.make_folders(stack, &project).await {
+            self.fail(stack, want.generation.clone(), &reason, None, want.notes.clone());
+            return Some(BLOCKED);
+        }
         let Decided { desired, memory, mut plan } = self.decided(stack, want, project, &observed).await;
         let outcomes = quoting::outcomes(self.perform(stack, &engine, &mut plan).await, &want.secrets);
         let (status, remembered, said) =
@@ -174,6 +181,18 @@ impl Agent {
         wake
     }
 
+    /// The folders that the stack wants to be there; none while it is held, or where a mount that it needs is missing.
+    async fn make_folders(&self, stack: &StackName, project: &Project) -> Result<(), String> {
+        let held = self.memory.borrow().memory.stacks.get(stack).is_some_and(|of| of.holds.contains_key(""));
+        let waits = || mounts(project).iter().any(|mount| !mount.optional && mount.present.is_err());
+        let wanted = project.settings.ensure_dirs.clone();
+        if wanted.is_empty() || held || waits() {
+            return Ok(());
+        }
+        let made = beside(move || folders::ensure_all(&wanted)).await;
+        made.map_err(|error| format!("making folders: {error}"))?
+    }
+
     /// What a stack wants of what was observed, what is remembered of it, and what is to be done.
     pub(crate) async fn decided(
         &self,
@@ -184,6 +203,7 @@ impl Agent {
     ) -> Decided {
         let mut inputs = want.inputs.clone();
         inputs.mounts = mounts(&project);
+        inputs.missing_paths.retain(|path| !folders::is_ensured(&project, path));
         let mut desired = desire(Wish {
             stack: stack.clone(),
             host: self.host.clone(),

@@ -320,7 +320,8 @@ fn required_mount(node: &Node) -> Result<RequiredMount, Message> {
 
 fn ensured_folder(node: &Node) -> Result<EnsuredFolder, Message> {
     if let Value::Str(path) = &node.value {
-        return Ok(EnsuredFolder { path: path.expose().to_owned(), ..EnsuredFolder::default() });
+        let path = rooted(path.expose().to_owned())?;
+        return Ok(EnsuredFolder { path, ..EnsuredFolder::default() });
     }
     fields(node, &["path", "owner", "group", "mode"])?;
     let text = |key: &str| node.get(key).map(|node| scalar_text(&node.value).expose().to_owned());
@@ -332,8 +333,11 @@ fn ensured_folder(node: &Node) -> Result<EnsuredFolder, Message> {
                 .map_err(|_| "expected a mode such as \"0750\"")?,
         ),
     };
+    if mode.is_some_and(|mode| mode > 0o7777) {
+        return Err("a mode has at most the bits 07777; write it in quotes, such as \"0750\"".into());
+    }
     Ok(EnsuredFolder {
-        path: text("path").ok_or("path is missing")?,
+        path: rooted(text("path").ok_or("path is missing")?)?,
         owner: text("owner"),
         group: text("group"),
         mode,
@@ -364,6 +368,13 @@ fn registry_login(node: &Node) -> Result<RegistryLogin, Message> {
         _ => return Err(message!("expected username and password_file, or identity_token_file")),
     }
     Ok(RegistryLogin { username: username.unwrap_or_default(), password_file, identity_token_file })
+}
+
+fn rooted(path: String) -> Result<String, Message> {
+    if path.starts_with('/') && path.split('/').all(|part| part != "..") {
+        return Ok(path);
+    }
+    Err("expected a path that begins with / and has no .. in it".into())
 }
 
 fn drift_action(node: &Node) -> Result<DriftAction, Message> {

@@ -114,6 +114,28 @@ fn what_the_engine_can_change_is_changed_under_living_containers() {
 }
 
 #[test]
+fn folders_are_made_before_a_container_needs_them() {
+    use std::os::unix::fs::MetadataExt as _;
+    let bench = Bench::start();
+    let folder = bench.engine.folder().join("app/state");
+    let compose = format!(
+        "name: p
+x-agent:
+  ensure_dirs: [{{path: {0}, owner: 1000, group: '1001', mode: '0750'}}]
+services:
+  web: {{image: standin:1, volumes: [{{type: bind, source: {0}, target: /state, bind: {{create_host_path: false}}}}]}}
+",
+        folder.display()
+    );
+    bench.declare("first", &compose);
+    let (status, said) = bench.programs.once(&[]);
+    assert_eq!(status, Some(0), "{said}");
+    let made = std::fs::metadata(&folder).unwrap();
+    assert_eq!((made.uid(), made.gid(), made.mode() & 0o7777), (1000, 1001, 0o750));
+    assert_eq!(bench.processes().len(), 1, "{said}");
+}
+
+#[test]
 fn killed_at_any_moment_the_agent_leaves_the_old_container_or_the_new_one() {
     let bench = Bench::start();
     bench.declare("first", STACK);
