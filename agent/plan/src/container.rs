@@ -7,6 +7,7 @@ pub mod fields;
 pub mod fold;
 pub mod from_service;
 mod limits;
+pub mod podman;
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -11,6 +11,7 @@ use crate::{
         fields::{Comparison, FieldDifference, HashMatch, ImageKnown, Repair, differences},
         fold::fold,
         from_service::digest_key,
+        podman,
     },
     desire::container_name,
     desired::DesiredService,
@@ -142,6 +143,9 @@ pub(super) fn judge(draft: &Draft<'_>, service: &DesiredService, container: &Obs
     }
     let mut differences = differences(&folded, &have, known);
     differences.retain(|difference| !is_same_file(draft, difference, &spec, container));
+    if draft.observed.engine.podman && same_hash {
+        differences.retain(|difference| !podman::is_its_own(difference, &spec));
+    }
     if stale.is_some() {
         // Said once, as what it is.
         let joined = ["network_mode", "ipc", "pid", "volumes_from"];
