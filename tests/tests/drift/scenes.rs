@@ -271,22 +271,19 @@ pub(crate) const SCENES: &[Scene] = &[
         "stale-namespace",
         "outside action: container ",
     ),
-    Scene {
-        end: End::Undone(drop_network),
-        ..scene(
-            "options",
-            ALWAYS,
-            |lab, stack| {
-                drop_network(lab, stack);
-                let labels = ["project=options", "network=default", "config-hash=0000"]
-                    .map(|label| format!("--label=com.docker.compose.{label}"));
-                let [project, key, hash] = &labels;
-                lab.docker(&["network", "create", project, key, hash, "options_default"]);
-            },
-            "options",
-            "outside action: network create",
-        )
-    },
+    scene(
+        "options",
+        ALWAYS,
+        |lab, stack| {
+            drop_network(lab, stack);
+            let labels = ["project=options", "network=default", "config-hash=0000"]
+                .map(|label| format!("--label=com.docker.compose.{label}"));
+            let [project, key, hash] = &labels;
+            lab.docker(&["network", "create", "--internal", project, key, hash, "options_default"]);
+        },
+        "options",
+        "outside action: network create",
+    ),
     scene(
         "orphan",
         ALWAYS,
