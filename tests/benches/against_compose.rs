@@ -155,6 +155,29 @@ fn best(mut measure: impl FnMut() -> Cost) -> Cost {
     (0..5).map(|_| measure()).min_by_key(|cost| cost.wall).unwrap()
 }
 
+/// How long after `docker kill` has returned the log says so: the median of nine stacks.
+fn noticed(engine: &Engine, log: &Path) -> Duration {
+    let lines = |stack: &str| {
+        let log = fs::read_to_string(log).unwrap_or_default();
+        log.lines().filter(|line| line.contains(&format!("{stack}: "))).count()
+    };
+    let mut times: Vec<Duration> = (0..9)
+        .map(|number| {
+            let stack = format!("stack{number}");
+            let before = lines(&stack);
+            engine.docker_prints(&["kill", &format!("{stack}-s1-1")]);
+            let began = Instant::now();
+            while lines(&stack) == before {
+                assert!(began.elapsed() < Duration::from_secs(60), "{stack}: nobody noticed");
+                thread::sleep(Duration::from_millis(1));
+            }
+            began.elapsed()
+        })
+        .collect();
+    times.sort();
+    times[times.len() / 2]
+}
+
 fn main() {
     let engine = Engine::start(&[]);
     let profile = Profile::new(engine.folder());
@@ -169,7 +192,8 @@ fn main() {
 
     let agent_cold = run(&mut once());
     let agent_noop = best(|| run(&mut once()));
-    let daemon = programs.daemon(&engine.folder().join("daemon.log"));
+    let log = engine.folder().join("daemon.log");
+    let daemon = programs.daemon(&log);
     programs.wait_for("converged", || true);
     thread::sleep(Duration::from_secs(5));
     let ticks = || {
@@ -190,6 +214,7 @@ fn main() {
         resident as f64 / 1024.0,
         (ticks() - before) * 10
     );
+    println!("a killed container is in the log after {:.0?} (the median of 9)", noticed(&engine, &log));
     drop(daemon);
     clear(&engine);
     let floor = bare(&engine.folder().join("docker.sock"));
