@@ -19,6 +19,7 @@ use plan::{
     ids::{Generation, ProjectName, StackName},
     memory::StackMemory,
     observed::Observed,
+    policy,
     status::{FailedBy, Phase, Progress, StackStatus, Transition, TransitionEvent},
     step::{Outcome, Plan, Step},
 };
@@ -183,7 +184,10 @@ impl Agent {
 
     /// The folders that the stack wants to be there; none while it is held, or where a mount that it needs is missing.
     async fn make_folders(&self, stack: &StackName, project: &Project) -> Result<(), String> {
-        let held = self.memory.borrow().memory.stacks.get(stack).is_some_and(|of| of.holds.contains_key(""));
+        let memory = self.memory.borrow();
+        let of = memory.memory.stacks.get(stack);
+        let held = of.is_some_and(|of| policy::hold(of, None, clock::now()).is_some());
+        drop(memory);
         let waits = || mounts(project).iter().any(|mount| !mount.optional && mount.present.is_err());
         let wanted = project.settings.ensure_dirs.clone();
         if wanted.is_empty() || held || waits() {

@@ -14,5 +14,6 @@ mod volumes;
 
 pub use containers::container;
 pub use images::image;
+pub use json::time;
 pub use networks::network_summary;
 pub use volumes::volume_summary;

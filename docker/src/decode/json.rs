@@ -43,7 +43,7 @@ pub(super) fn flag(value: &Value) -> bool {
 }
 
 /// A moment as the Engine writes it (RFC 3339); `None` for its zero, the year 1.
-pub(super) fn time(value: &Value) -> Option<Time> {
+pub fn time(value: &Value) -> Option<Time> {
     let text = value.as_str()?;
     let number = |range: std::ops::Range<usize>| text.get(range)?.parse::<i64>().ok();
     let (year, month, day) = (number(0..4)?, number(5..7)?, number(8..10)?);

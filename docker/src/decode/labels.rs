@@ -39,7 +39,7 @@ pub(super) fn owner(all: &BTreeMap<String, String>) -> Owner {
 }
 
 pub(super) fn user_labels(value: &Value) -> BTreeMap<Key, Text> {
-    let mut labels = texts_by_name(value);
-    labels.retain(|key, _| !key.starts_with("com.docker.compose.") && !key.starts_with("agentctl."));
-    labels
+    let mut all = texts_by_name(value);
+    all.retain(|key, _| !labels::is_reserved(key.expose()));
+    all
 }
