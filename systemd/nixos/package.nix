@@ -1,6 +1,7 @@
-# Builds both programs, their completions, the units and the journal's catalogue.
+# Builds both programs, their completions and man pages, the units and the journal's catalogue.
 {
   lib,
+  stdenv,
   rustPlatform,
   installShellFiles,
 }:
@@ -45,15 +46,21 @@ rustPlatform.buildRustPackage {
   ];
 
   nativeBuildInputs = [ installShellFiles ];
-  postInstall = ''
-    for shell in bash fish zsh; do
-      installShellCompletion --cmd agentctl --$shell <($out/bin/agentctl completion $shell)
-    done
-    install -Dm644 -t $out/share/compose-agent systemd/monitoring/*
-    install -Dm644 -t $out/lib/systemd/catalog systemd/catalog/compose-agent.catalog
-    install -Dm644 -t $out/lib/systemd/system systemd/units/*.service systemd/units/*.socket systemd/units/*.mount
-    substituteInPlace $out/lib/systemd/system/compose-agent.service --replace-fail /usr/local/bin $out/bin
-  '';
+  # The program itself writes its completions and pages: not where it is built for another machine.
+  postInstall =
+    lib.optionalString (stdenv.buildPlatform.canExecute stdenv.hostPlatform) ''
+      for shell in bash fish zsh; do
+        installShellCompletion --cmd agentctl --$shell <($out/bin/agentctl completion $shell)
+      done
+      $out/bin/agentctl man pages
+      installManPage pages/*
+    ''
+    + ''
+      install -Dm644 -t $out/share/compose-agent systemd/monitoring/*
+      install -Dm644 -t $out/lib/systemd/catalog systemd/catalog/compose-agent.catalog
+      install -Dm644 -t $out/lib/systemd/system systemd/units/*.service systemd/units/*.socket systemd/units/*.mount
+      substituteInPlace $out/lib/systemd/system/compose-agent.service --replace-fail /usr/local/bin $out/bin
+    '';
 
   meta = {
     description = "Docker Compose stacks of the system profile, reconciled";

@@ -36,12 +36,13 @@ impl Completion {
 /// Writes the manual pages of both programs into a folder.
 #[derive(Debug, Args)]
 pub(super) struct Man {
-    /// Where to.
+    /// Where to; it is made where it is missing.
     folder: PathBuf,
 }
 
 impl Man {
     pub(super) fn run(&self) -> Result<Exit, Failure> {
+        std::fs::create_dir_all(&self.folder)?;
         for command in [Cli::command(), Options::command()] {
             clap_mangen::generate_to(command, &self.folder)?;
         }
@@ -56,9 +57,10 @@ mod tests {
     #[test]
     fn every_verb_has_its_page() {
         let folder = tempfile::tempdir().expect("a folder");
-        Man { folder: folder.path().to_owned() }.run().expect("written");
+        let folder = folder.path().join("man/man1");
+        Man { folder: folder.clone() }.run().expect("written");
         for page in ["agentctl.1", "agentctl-status.1", "agentctl-hold.1", "compose-agent.1"] {
-            let text = std::fs::read_to_string(folder.path().join(page)).expect(page);
+            let text = std::fs::read_to_string(folder.join(page)).expect(page);
             assert!(text.contains(".SH SYNOPSIS"), "{page}");
         }
     }
