@@ -19,22 +19,22 @@ use systemd::{gc_roots::Roots, notify, stat::Asker};
 use tokio::sync::{Mutex, mpsc::UnboundedSender};
 
 use crate::{
-    archives::Archives,
     beside::beside,
     clock,
-    declared::Declared,
-    decrypt::Seen,
     eyes::Eyes,
     gather::Want,
+    gather::archives::Archives,
+    gather::declared::Declared,
     heard::Ear,
-    history::History,
     memory::MemoryFile,
     metrics::{Format, Metrics},
     options::Options,
-    quiet::Limiter,
     report::Voice,
+    report::history::History,
+    report::quiet::Limiter,
+    secrets::decrypt::Seen,
+    secrets::tidy::Readings,
     store::Store,
-    tidy::Readings,
     triggers::Trigger,
 };
 

@@ -3,6 +3,16 @@
 //! Reads only, apart from plaintext files on the agent's memory file system. What was loaded is kept and used again while
 //! nothing that it was made from has changed, so that an event of the Engine reads no file.
 
+pub mod archives;
+pub(crate) mod bound;
+pub mod builds;
+pub mod declared;
+pub mod folders;
+pub mod inputs;
+pub mod logins;
+pub mod rooted;
+pub mod seccomp;
+
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
@@ -24,14 +34,12 @@ use systemd::{
 };
 
 use crate::{
-    archives::Archives,
-    builds, declared,
-    decrypt::{Decrypting, Seen, unchanged},
-    identities::{self, Found},
-    inputs::Look,
-    logins,
-    placing::Placing,
-    rooted::Rooted,
+    gather::archives::Archives,
+    gather::inputs::Look,
+    gather::rooted::Rooted,
+    secrets::decrypt::{Decrypting, Seen, unchanged},
+    secrets::identities::{self, Found},
+    secrets::placing::Placing,
 };
 
 /// What a stack's spec says, and what it was read from.

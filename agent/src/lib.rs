@@ -11,25 +11,15 @@
 //! **Not here:** what a spec means (`specs`), what is to be done (`plan`), how it is done (`docker`), what the host has
 //! (`systemd`).
 
-pub mod archives;
 pub mod beside;
-mod bound;
-pub mod builds;
 pub mod cli;
 pub mod clock;
 pub mod control;
 pub mod daemon;
-pub mod declared;
-pub mod decrypt;
 pub mod exit;
 pub mod eyes;
-pub mod folders;
 pub mod gather;
 pub mod heard;
-pub mod history;
-pub mod identities;
-pub mod inputs;
-pub mod logins;
 pub mod logs;
 pub mod memory;
 pub mod methods;
@@ -37,21 +27,12 @@ pub mod metrics;
 pub mod notifier;
 pub mod options;
 pub mod pass;
-pub mod placing;
 pub mod preview;
-pub mod private;
-pub mod quiet;
-pub mod quoting;
 pub mod report;
-pub mod rooted;
 pub mod rounds;
 pub mod scheduler;
-pub mod sealed;
-pub mod seccomp;
-pub mod socket;
-pub mod sops_program;
+pub mod secrets;
 pub mod sources;
 pub mod start;
 pub mod store;
-pub mod tidy;
 pub mod triggers;

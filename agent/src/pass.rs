@@ -32,13 +32,15 @@ use crate::{
     beside::beside,
     clock,
     daemon::{Agent, unknown},
-    folders,
+    gather::folders,
+    gather::logins,
     gather::{Source, Want, gather},
-    identities, logins, quoting,
     report::{report, sum_up},
     rounds::Rounds,
     scheduler::Due,
-    tidy::{bound, tidy},
+    secrets::identities,
+    secrets::quoting,
+    secrets::tidy::{bound, tidy},
     triggers::Trigger,
 };
 
@@ -451,6 +453,7 @@ mod tests {
 
     use super::*;
     use crate::{
+        control::socket::listen,
         control::{
             access::Rules,
             client::{Client, ClientError},
@@ -459,7 +462,6 @@ mod tests {
         methods::Control,
         options::Options,
         rounds::{Pace, run},
-        socket::listen,
         triggers::Trigger,
     };
 

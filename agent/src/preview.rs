@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use crate::{
     beside::beside,
     daemon::Agent,
-    declared::Declared,
+    gather::declared::Declared,
     gather::{Source, Want, gather},
 };
 

@@ -5,6 +5,9 @@
 //! `plan` says; this file never decides that something is new. Lines on standard error start with the `<N>` that
 //! journald reads as their priority where it is the reader.
 
+pub mod history;
+pub mod quiet;
+
 use std::{
     io::{IsTerminal, Write},
     path::Path,
@@ -21,12 +24,7 @@ use systemd::{
     message_ids,
 };
 
-use crate::{
-    clock,
-    daemon::Agent,
-    options::LogFormat,
-    quiet::{self, Leave},
-};
+use crate::{clock, daemon::Agent, options::LogFormat, report::quiet::Leave};
 
 /// Tells everybody once.
 pub fn report(agent: &Agent, transitions: &[Transition]) {

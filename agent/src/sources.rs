@@ -16,7 +16,8 @@ use tokio::{
 };
 
 use crate::{
-    bound::own_mounts, daemon::Agent, decrypt::unchanged, exit::Failure, eyes::About, triggers::Trigger,
+    daemon::Agent, exit::Failure, eyes::About, gather::bound::own_mounts, secrets::decrypt::unchanged,
+    triggers::Trigger,
 };
 
 /// When to ask for the Engine's events again after they have ended.

@@ -17,15 +17,15 @@ use tokio::{
 use tracing_subscriber::EnvFilter;
 
 use crate::{
+    control::socket,
     control::{access::Rules, server},
     daemon::Agent,
     exit::{Exit, Failure},
     methods::Control,
     metrics::{self, Metrics, listen::Listener},
     options::{LogFormat, Options},
-    private,
     rounds::{self, Pace},
-    socket,
+    secrets::private,
     sources::listen_to_all,
 };
 

@@ -19,8 +19,8 @@ use zeroize::Zeroizing;
 
 use super::{config::has_error, print, print_json, problems};
 use crate::{
-    declared::{Declared, FOLDER, compose_file, defaults_of},
     exit::{Exit, Failure},
+    gather::declared::{Declared, FOLDER, compose_file, defaults_of},
 };
 
 /// Loads compose files, stack folders or whole profiles, and says everything that is wrong with them.

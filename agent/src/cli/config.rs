@@ -19,9 +19,9 @@ use specs::{
 
 use super::{print, problems};
 use crate::{
-    decrypt::Decrypting,
     exit::{Exit, Failure},
-    identities::{self, Found},
+    secrets::decrypt::Decrypting,
+    secrets::identities::{self, Found},
 };
 
 /// Loads a compose project and prints it in canonical form.

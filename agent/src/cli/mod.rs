@@ -88,7 +88,7 @@ impl Cli {
             };
         }
         // `config` and `secrets` decrypt, too.
-        crate::private::keep_memory_private();
+        crate::secrets::private::keep_memory_private();
         match self.verb {
             Verb::Status(verb) => verb.run(&self.socket),
             Verb::Plan(verb) => verb.run(&self.socket),

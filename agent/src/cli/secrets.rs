@@ -14,10 +14,10 @@ use super::{
     table::{BAD, Cell, FAINT, GOOD, Table, terminal_width},
 };
 use crate::{
-    declared::Declared,
     exit::{Exit, Failure},
-    identities::{self, Found},
-    sealed::{self, Sealed},
+    gather::declared::Declared,
+    secrets::identities::{self, Found},
+    secrets::sealed::{self, Sealed},
 };
 
 /// Lists the encrypted files of a profile: what each is, whether this host can read it, and who uses it.

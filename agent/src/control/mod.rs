@@ -2,11 +2,12 @@
 //!
 //! Over a Unix socket with the Varlink wire protocol, which systemd's own tools speak: `varlinkctl introspect` and
 //! `varlinkctl call` work on it. [`wire`] has the messages, [`server`] the connections, [`access`] who may do what,
-//! [`client`] the other end. What the methods do is the daemon's business.
+//! [`client`] the other end, [`socket`] where it lies. What the methods do is the daemon's business.
 
 pub mod access;
 pub mod client;
 pub mod server;
+pub mod socket;
 pub mod wire;
 
 /// The agent's interface.

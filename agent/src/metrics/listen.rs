@@ -13,7 +13,7 @@ use tokio::{
     net::{TcpListener, UnixListener},
 };
 
-use crate::{exit::Failure, socket};
+use crate::{control::socket, exit::Failure};
 
 /// Where to listen.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -21,7 +21,7 @@ use plan::status::{Transition, TransitionEvent};
 use serde::Deserialize;
 
 use super::webhook::Url;
-use crate::{clock::parse_span, declared::FOLDER};
+use crate::{clock::parse_span, gather::declared::FOLDER};
 
 /// Why nobody can be told.
 #[derive(Debug, thiserror::Error)]

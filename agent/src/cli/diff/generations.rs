@@ -22,9 +22,9 @@ use crate::{
         check::Keyless,
         table::{BAD, BOLD, FAINT, GOOD},
     },
-    declared::{COMPOSE_FILES, Declared},
     exit::Failure,
-    rooted::Rooted,
+    gather::declared::{COMPOSE_FILES, Declared},
+    gather::rooted::Rooted,
 };
 
 /// Under which name both generations are loaded.

@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, path::Path};
 use plan::container::from_service::seccomp_file;
 use specs::{ReadText, Text, model::Project};
 
-use crate::inputs::Trouble;
+use crate::gather::inputs::Trouble;
 
 /// The profiles of the enabled services, by the path as written, which is relative to the project's folder.
 pub fn profiles_of(

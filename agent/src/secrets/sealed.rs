@@ -21,9 +21,9 @@ use specs::{
 use zeroize::Zeroizing;
 
 use crate::{
-    declared::{self, Declared},
-    rooted::Rooted,
-    sops_program,
+    gather::declared::{self, Declared},
+    gather::rooted::Rooted,
+    secrets::sops_program,
 };
 
 /// How deep and how many files of a stack's folder are looked at for ones that nothing uses.
@@ -151,9 +151,9 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    /// A file, and the key behind its `#`; see [`crate::inputs`].
+    /// A file, and the key behind its `#`; see [`crate::gather::inputs`].
     fn split(&self, path: &Path) -> (PathBuf, Option<String>) {
-        crate::inputs::split(path, |path| self.inner.kind(path))
+        crate::gather::inputs::split(path, |path| self.inner.kind(path))
     }
 
     fn note(&self, path: &Path, user: String) {

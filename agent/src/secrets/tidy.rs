@@ -77,7 +77,7 @@ mod tests {
     use systemd::runtime_dir::Replace;
 
     use super::*;
-    use crate::placing::Placing;
+    use crate::secrets::placing::Placing;
 
     #[test]
     fn what_a_spec_places_or_a_container_has_stays_and_the_rest_goes() {

@@ -24,7 +24,7 @@ use specs::{
     secrets::keyed_digest,
 };
 
-use crate::decrypt::Decrypting;
+use crate::secrets::decrypt::Decrypting;
 
 /// The file that is sent as the Dockerfile where the context has none that could be used as it is.
 const OWN_DOCKERFILE: &str = ".compose-agent.Dockerfile";

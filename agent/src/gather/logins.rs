@@ -28,7 +28,7 @@ use tokio::{
 };
 use zeroize::Zeroizing;
 
-use crate::{decrypt::Decrypting, inputs};
+use crate::{gather::inputs, secrets::decrypt::Decrypting};
 
 /// The name of the credential (`LoadCredential=docker-config.json:…`).
 const CREDENTIAL: &str = "docker-config.json";

@@ -19,7 +19,7 @@ use specs::{
 };
 use systemd::runtime_dir::Replace;
 
-use crate::{decrypt::Decrypting, seccomp};
+use crate::{gather::seccomp, secrets::decrypt::Decrypting};
 
 /// Where the store is.
 const STORE: &str = "/nix/store";

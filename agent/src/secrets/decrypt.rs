@@ -18,7 +18,7 @@ use specs::{
 };
 use zeroize::Zeroizing;
 
-use crate::sops_program::{self, ProgramError};
+use crate::secrets::sops_program::{self, ProgramError};
 
 /// What the file system says of a path: equal means that the content is the same, too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -13,7 +13,7 @@ use docker::images::archive::contents;
 use plan::desired::{Archive, ArchivedImage};
 use specs::{ReadText, model::Project};
 
-use crate::decrypt::{Decrypting, Identity};
+use crate::secrets::decrypt::{Decrypting, Identity};
 
 /// More archives than a host has at a time.
 const MOST: usize = 500;
