@@ -25,14 +25,14 @@ impl Drop for Ended {
     }
 }
 
-/// The daemon on `folder`'s profile and Engine.
+/// The daemon on `folder`'s profile and Engine. Its standard input stays open, and nothing ever comes of it.
 fn daemon(folder: &Path) -> Ended {
     let at = |name: &str| folder.join(name).display().to_string();
     let mut command = Command::new(Programs::built("compose-agent"));
     command.env("DOCKER_HOST", format!("unix://{}", at("docker.sock")));
     command.args(["--profile", &at("profile"), "--runtime-dir", &at("run"), "--state-dir", &at("state")]);
     command.args(["--host", "test", "--socket", &at("control.sock")]);
-    Ended(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it runs"))
+    Ended(command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it runs"))
 }
 
 /// Waits until a stack of each of these names is in this phase for such a reason.
@@ -58,13 +58,13 @@ fn wait(folder: &Path, wanted: &[(&str, &str, &str)]) {
     }
 }
 
-fn declare(folder: &Path, stacks: &[&str]) {
+fn declare(folder: &Path, stacks: &[&str], more: &str) {
     for stack in stacks {
         let at = folder.join("gen/etc/compose-agent").join(stack);
         fs::create_dir_all(&at).expect("a folder");
-        fs::write(at.join("compose.yaml"), "services: {app: {image: 'x:1'}}\n").expect("written");
+        fs::write(at.join("compose.yaml"), format!("services: {{app: {{image: 'x:1'{more}}}}}\n"))
+            .expect("written");
     }
-    symlink(folder.join("gen"), folder.join("profile")).expect("linked");
 }
 
 /// More stacks than are worked on at a time: they do not wait for the same deadline one after the other.
@@ -72,7 +72,8 @@ fn declare(folder: &Path, stacks: &[&str]) {
 fn an_engine_that_accepts_and_never_answers_is_unknown_to_every_stack_after_one_deadline() {
     let folder = tempfile::tempdir().expect("a folder");
     let stacks = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l"];
-    declare(folder.path(), &stacks);
+    declare(folder.path(), &stacks, "");
+    symlink(folder.path().join("gen"), folder.path().join("profile")).expect("linked");
     let listener = UnixListener::bind(folder.path().join("docker.sock")).expect("a socket");
     thread::spawn(move || {
         let mut kept = Vec::new();
@@ -85,15 +86,13 @@ fn an_engine_that_accepts_and_never_answers_is_unknown_to_every_stack_after_one_
     wait(folder.path(), &wanted);
 }
 
-/// A pipe that nobody writes to stands for a file on a mount that does not answer.
+/// A standard input that nobody writes to stands for a file on a mount that does not answer.
 #[test]
 fn a_file_that_is_never_read_to_its_end_fails_its_own_stack_only() {
     let folder = tempfile::tempdir().expect("a folder");
-    declare(folder.path(), &["good", "one", "two", "three"]);
-    for stack in ["one", "two", "three"] {
-        let pipe = folder.path().join("gen/etc/compose-agent").join(stack).join(".env");
-        assert!(Command::new("mkfifo").arg(pipe).status().expect("mkfifo").success());
-    }
+    declare(folder.path(), &["good"], "");
+    declare(folder.path(), &["one", "two", "three"], ", env_file: [/dev/stdin]");
+    symlink(folder.path().join("gen"), folder.path().join("profile")).expect("linked");
     let _daemon = daemon(folder.path());
     // There is no Engine: what has been read is known all the same.
     wait(folder.path(), &[("good", "unknown", "does not answer at")]);
