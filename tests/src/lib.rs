@@ -8,6 +8,7 @@
 
 pub mod compose;
 pub mod corpus;
+mod ear;
 mod engine;
 pub mod image;
 pub mod inspected;
@@ -21,6 +22,7 @@ pub mod takeover;
 
 use std::time::Duration;
 
+pub use ear::Ear;
 pub use engine::Engine;
 pub use lab::Lab;
 pub use profile::Profile;

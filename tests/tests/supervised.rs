@@ -3,53 +3,12 @@
 use std::{
     collections::BTreeSet,
     fs,
-    os::unix::net::UnixDatagram,
     path::Path,
-    sync::{Arc, Mutex},
     thread,
     time::{Duration, Instant},
 };
 
-use tests::{Engine, PATIENCE, Profile, Programs};
-
-/// A datagram socket and everything that arrived on it.
-struct Ear {
-    path: String,
-    heard: Arc<Mutex<Vec<String>>>,
-}
-
-impl Ear {
-    fn at(path: &Path) -> Self {
-        let socket = UnixDatagram::bind(path).unwrap();
-        let heard = Arc::new(Mutex::new(Vec::new()));
-        let all = Arc::clone(&heard);
-        thread::spawn(move || {
-            let mut bytes = vec![0; 1 << 16];
-            while let Ok(size) = socket.recv(&mut bytes) {
-                all.lock().unwrap().push(String::from_utf8_lossy(&bytes[..size]).into_owned());
-            }
-        });
-        Self { path: path.display().to_string(), heard }
-    }
-
-    fn all(&self) -> Vec<String> {
-        self.heard.lock().unwrap().clone()
-    }
-
-    /// Waits for a datagram with all of these lines.
-    fn wait(&self, lines: &[&str]) -> usize {
-        let began = Instant::now();
-        loop {
-            let has =
-                |text: &String| lines.iter().all(|line| text.lines().any(|found| found.starts_with(line)));
-            if let Some(at) = self.all().iter().position(has) {
-                return at;
-            }
-            assert!(began.elapsed() < PATIENCE, "never {lines:?}: {:#?}", self.all());
-            thread::sleep(Duration::from_millis(20));
-        }
-    }
-}
+use tests::{Ear, Engine, PATIENCE, Profile, Programs};
 
 fn roots(folder: &Path) -> BTreeSet<String> {
     let links = fs::read_dir(folder).into_iter().flatten().flatten();

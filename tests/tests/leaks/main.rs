@@ -17,7 +17,7 @@ use std::{
 
 use search::{Needle, files, text};
 use stacks::{FILES, Stacks, names, secrets, sops};
-use tests::{Engine, Profile, Programs, secret::Key};
+use tests::{Ear, Engine, Profile, Programs, secret::Key};
 
 struct World {
     engine: Engine,
@@ -25,6 +25,7 @@ struct World {
     programs: Programs,
     key: Key,
     secrets: Vec<Needle>,
+    journal: Ear,
 }
 
 impl World {
@@ -37,9 +38,14 @@ impl World {
         let saved = key.save(&engine.memory()).display().to_string();
         let programs = Programs::new(&engine, &profile).with_memory(&engine).confined();
         let metrics = engine.folder().join("agent.prom").display().to_string();
-        let programs =
-            programs.with(&["--age-key", &saved, "--log-format", "json", "--metrics-file", &metrics]);
-        Self { engine, profile, programs, key, secrets: secrets() }
+        let journal = Ear::at(&engine.folder().join("journal.sock"));
+        let programs = programs.with(&["--age-key", &saved, "--metrics-file", &metrics]).with(&[
+            "--log-format",
+            "journal",
+            "--journal-socket",
+            &journal.path,
+        ]);
+        Self { engine, profile, programs, key, secrets: secrets(), journal }
     }
 
     fn declare(&self, generation: &str) {
@@ -130,6 +136,10 @@ fn no_secret_comes_to_light() {
     nothing_is_left_by_a_crash(&world, &mut daemon);
     events.kill().unwrap();
     events.wait().unwrap();
+    let journal = world.journal.all();
+    let priority = |level: &str| journal.iter().any(|entry| entry.lines().any(|line| line == level));
+    assert!(priority("PRIORITY=3") && priority("PRIORITY=6"), "failures and deeds are in the journal");
+    assert_eq!(world.leak(|_| true, &journal.join("\n")), None, "the journal");
     nothing_lies_on_a_disk(&world);
     the_engine_knows_no_more_than_it_was_told(&world);
 }
