@@ -186,10 +186,8 @@ impl Agent {
 
     /// The folders that the stack wants to be there; none while it is held, or where a mount that it needs is missing.
     async fn make_folders(&self, stack: &StackName, project: &Project) -> Result<(), String> {
-        let memory = self.memory.borrow();
-        let of = memory.memory.stacks.get(stack);
-        let held = of.is_some_and(|of| policy::hold(of, None, clock::now()).is_some());
-        drop(memory);
+        let is_held = |of| policy::hold(of, None, clock::now()).is_some();
+        let held = self.memory.borrow().memory.stacks.get(stack).is_some_and(is_held);
         let waits = || mounts(project).iter().any(|mount| !mount.optional && mount.present.is_err());
         let wanted = project.settings.ensure_dirs.clone();
         if wanted.is_empty() || held || waits() {

@@ -22,6 +22,8 @@ while read -r word; do
   echo "$word"
 done
 halt
+# What a test has mounted and, interrupted, has left.
+awk -v below="$folder/" 'index($2, below) == 1 { print $2 }' /proc/mounts | sort -r | while read -r left; do umount -l "$left"; done
 # The kernel takes a moment over what the dead have had open.
 for _ in 1 2 3 4 5 6 7 8 9 10; do
   rm -rf "$folder" "$memory" 2>/dev/null
