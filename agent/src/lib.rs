@@ -3,7 +3,8 @@
 //! **Where it sits:** above everything else; it wires `specs`, `plan`, `docker` and `systemd` together, and holds both
 //! programs, the daemon `compose-agent` and the command `agentctl`.
 //!
-//! **Start reading at:** [`rounds`] (what keeps passes going), then [`daemon`] (what they share), then [`gather`].
+//! **Start reading at:** [`rounds`] (what keeps passes going), then [`daemon`] (what they share), then [`pass`], [`gather`]
+//! (what is read), [`secrets`] (what is decrypted), [`report`] (what is said).
 //!
 //! **Promises:** never two passes of one stack at a time; a pass that fails or panics fails its own stack only; stopping
 //! the agent leaves every container as it is; no message holds a secret.
