@@ -1,4 +1,4 @@
-//! How do the parts of the daemon hang together? What every part shares is [`Agent`]; [`run`] starts the parts.
+//! How do the parts of the daemon hang together? What every part shares is [`Agent`]; `run` starts the parts.
 
 use std::{
     cell::{Cell, OnceCell, RefCell},

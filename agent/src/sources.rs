@@ -1,4 +1,4 @@
-//! What makes the agent look: where does each [`Trigger`] come from?
+//! What makes the agent look: where does each `Trigger` come from?
 //!
 //! The profile's link, files outside it, the table of mounts, the Engine's events and signals. None of them decides anything: each only says
 //! that something may have changed, and whatever is missed, the resync finds.

@@ -1,7 +1,7 @@
 //! What happens between the daemon's first line and its last?
 //!
 //! One thread runs everything; reading files, which may hang on a dead network mount, is done beside it. Signals,
-//! the profile's link and the control socket only send [`Trigger`]s. Ending leaves every container as it is.
+//! the profile's link and the control socket only send `Trigger`s. Ending leaves every container as it is.
 
 use std::{fs, io::IsTerminal as _, os::unix::fs::DirBuilderExt, path::Path, rc::Rc, time::Duration};
 

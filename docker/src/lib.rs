@@ -3,7 +3,7 @@
 //! **Where it sits:** above `plan`, whose nouns it fills (`Observed`) and does (`Plan`); beside `systemd`, which it never
 //! sees.
 //!
-//! **Start reading at:** [`engine`], then [`perform`].
+//! **Start reading at:** [`engine`], then [`mod@perform`].
 //!
 //! **Promises:** every call has a deadline; the API version is on the path; lost contact is an error, never an empty
 //! answer; one odd object never hides the others; volumes are never removed.

@@ -1,7 +1,7 @@
 //! What happens when a second file says something about the same thing?
 //!
 //! Compose Specification, "Merge": mappings merge key by key, lists append, scalars replace; and the exceptions, each in
-//! one place below. Afterwards [`unify`] drops entries of lists that mean the same place twice.
+//! one place below. Afterwards `unify` drops entries of lists that mean the same place twice.
 
 use crate::{
     Problem, Text,

@@ -1,7 +1,7 @@
 //! What is there to be counted, for whoever collects metrics?
 //!
 //! Nothing is kept before [`Agent::metrics`] is filled, which happens where somebody is to collect: at an address, or
-//! from a text file. How things stand is not kept at all: [`gauges`] reads it off the
+//! from a text file. How things stand is not kept at all: `gauges` reads it off the
 //! status at the moment of a scrape. Moments are given as they are, never as ages, so that nothing has to be renewed.
 //!
 //! [`Agent::metrics`]: crate::daemon::Agent::metrics

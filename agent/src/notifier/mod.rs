@@ -3,7 +3,7 @@
 //! `agentctl notify` is a process of its own, beside the daemon: it hears what the daemon tells everybody who may look,
 //! and hands it to commands and webhooks. So the daemon, which holds secrets and steers containers, needs no network and
 //! waits for nobody; and what is handed on was masked before it got here. [`config`] says to whom, [`hear`] what has
-//! happened, [`message`] in which words, [`deliver`] how.
+//! happened, [`message`] in which words, `deliver` how.
 //!
 //! Bounded everywhere: transitions that wait for a target, lines of a message, tries, the time of each, and the number of
 //! messages: what comes while one is under way is told in the next.
