@@ -168,6 +168,17 @@ pub enum HealthSummary {
 }
 
 impl HealthSummary {
+    /// All of them, the best first.
+    pub const ALL: [Self; 7] = [
+        Self::Healthy,
+        Self::Running,
+        Self::Completed,
+        Self::Starting,
+        Self::Unhealthy,
+        Self::Down,
+        Self::Unknown,
+    ];
+
     /// The stable name.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -24,16 +24,6 @@ const PHASES: [Phase; 8] = [
     Phase::Contested,
     Phase::Failed,
 ];
-/// Every health, likewise.
-const HEALTHS: [HealthSummary; 7] = [
-    HealthSummary::Healthy,
-    HealthSummary::Running,
-    HealthSummary::Completed,
-    HealthSummary::Starting,
-    HealthSummary::Unhealthy,
-    HealthSummary::Down,
-    HealthSummary::Unknown,
-];
 
 /// Everything that the status says.
 pub(super) fn of(status: &HostStatus, started: Time) -> Registry {
@@ -111,7 +101,8 @@ fn services(gauges: &mut Gauges, stacks: &[StackStatus]) {
         vec![("stack", stack.name.to_string()), ("service", service.name.to_string())]
     };
     let health = services.iter().flat_map(|pair| {
-        HEALTHS.map(|health| (with(label(pair), "health", health.as_str()), number(pair.1.health == health)))
+        HealthSummary::ALL
+            .map(|health| (with(label(pair), "health", health.as_str()), number(pair.1.health == health)))
     });
     gauges.put("service_health", "Whether the service has this health", health);
     let declared = services.iter().map(|pair| (label(pair), f64::from(pair.1.replicas)));

@@ -55,7 +55,7 @@ pub(super) fn mermaid(drawings: &[Drawing]) -> String {
             let _ = writeln!(text, "  {from} -->|{until}| {to}");
         }
     }
-    for health in ALL {
+    for health in HealthSummary::ALL {
         let _ = writeln!(text, "  classDef {} fill:{}", health.as_str(), colour(health));
     }
     text
@@ -156,16 +156,6 @@ fn edges(drawing: &Drawing) -> impl Iterator<Item = (&Node, &str, &str)> {
         .iter()
         .flat_map(|node| node.needs.iter().map(move |(need, until)| (node, need.as_str(), until.as_str())))
 }
-
-const ALL: [HealthSummary; 7] = [
-    HealthSummary::Healthy,
-    HealthSummary::Running,
-    HealthSummary::Completed,
-    HealthSummary::Starting,
-    HealthSummary::Unhealthy,
-    HealthSummary::Down,
-    HealthSummary::Unknown,
-];
 
 fn colour(health: HealthSummary) -> &'static str {
     match health {
