@@ -1,6 +1,7 @@
-//! Secrets of a test's own: an identity, and files encrypted to it.
+//! Secrets of a test's own: an identity, files encrypted to it, and the spellings in which a value may come to light.
 
 use std::{
+    fmt::Write as _,
     fs,
     io::Write,
     path::{Path, PathBuf},
@@ -63,4 +64,41 @@ impl Key {
         writer.finish().and_then(age::armor::ArmoredWriter::finish).expect("finished");
         String::from_utf8(bytes).expect("text")
     }
+}
+
+/// Every spelling that a program may give a value: as it is, in other letters, in hex, for URLs, in base64, in JSON.
+pub fn spellings(value: &str) -> Vec<String> {
+    let hex = value.bytes().fold(String::new(), |mut all, byte| {
+        let _ = write!(all, "{byte:02x}");
+        all
+    });
+    let mut all = vec![value.to_owned(), value.to_uppercase(), value.to_lowercase(), hex.to_uppercase(), hex];
+    // Some programs escape what no URL needs escaped.
+    all.extend([url(value, b""), url(value, b"-_.~")]);
+    // Inside something longer it may begin at any of three places of a group.
+    all.extend((0..3).map(|skipped| base64(&value.as_bytes()[skipped..])));
+    all.push(value.replace('/', "\\/"));
+    all
+}
+
+fn url(value: &str, kept: &[u8]) -> String {
+    value.bytes().fold(String::new(), |mut all, byte| {
+        if byte.is_ascii_alphanumeric() || kept.contains(&byte) {
+            all.push(char::from(byte));
+        } else {
+            let _ = write!(all, "%{byte:02X}");
+        }
+        all
+    })
+}
+
+/// Without the end, which depends on what follows.
+fn base64(bytes: &[u8]) -> String {
+    const DIGITS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text = String::new();
+    for chunk in bytes.chunks_exact(3) {
+        let bits = chunk.iter().fold(0_u32, |bits, byte| bits << 8 | u32::from(*byte));
+        (0..4).for_each(|digit| text.push(char::from(DIGITS[(bits >> (18 - 6 * digit)) as usize & 63])));
+    }
+    text
 }

@@ -4,12 +4,14 @@
 
 use std::{
     collections::BTreeMap,
-    fmt::Write as _,
     fs,
     path::{Path, PathBuf},
 };
 
-use tests::{Engine, Profile, Programs, secret::Key};
+use tests::{
+    Engine, Profile, Programs,
+    secret::{Key, spellings},
+};
 
 const SPEC: &str = "
 x-agent: {env_files: [shop.env]}
@@ -47,34 +49,6 @@ fn ids(engine: &Engine) -> BTreeMap<&'static str, String> {
 
 fn renewed(before: &BTreeMap<&str, String>, after: &BTreeMap<&'static str, String>) -> Vec<&'static str> {
     NAMES.into_iter().filter(|name| before[name] != after[name]).collect()
-}
-
-/// A value's spellings: as it is, and as programs like to write it.
-fn spellings(value: &str) -> Vec<String> {
-    let hex = value.bytes().fold(String::new(), |mut all, byte| {
-        let _ = write!(all, "{byte:02x}");
-        all
-    });
-    let url = value.bytes().fold(String::new(), |mut all, byte| {
-        if byte.is_ascii_alphanumeric() {
-            all.push(char::from(byte));
-        } else {
-            let _ = write!(all, "%{byte:02X}");
-        }
-        all
-    });
-    vec![value.to_owned(), hex.to_uppercase(), hex, url, base64(value.as_bytes())]
-}
-
-/// Without the end, which depends on what follows.
-fn base64(bytes: &[u8]) -> String {
-    const DIGITS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut text = String::new();
-    for chunk in bytes.chunks_exact(3) {
-        let bits = chunk.iter().fold(0_u32, |bits, byte| bits << 8 | u32::from(*byte));
-        (0..4).for_each(|digit| text.push(char::from(DIGITS[(bits >> (18 - 6 * digit)) as usize & 63])));
-    }
-    text
 }
 
 /// Every file below a folder, the Engine's own data aside: containers' environments are in there.

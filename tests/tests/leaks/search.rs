@@ -1,10 +1,11 @@
 //! Is a secret to be read in some text, in any spelling that a program may give it?
 
 use std::{
-    fmt::Write as _,
     fs,
     path::{Path, PathBuf},
 };
+
+use tests::secret::spellings;
 
 /// The largest file that is looked into.
 const MOST: u64 = 32 << 20;
@@ -21,15 +22,7 @@ pub(crate) struct Needle {
 impl Needle {
     /// A value of a route.
     pub(crate) fn new(route: String, value: String) -> Self {
-        let mut spellings = vec![value.clone(), value.to_uppercase(), value.to_lowercase(), url(&value)];
-        let hex = value.bytes().fold(String::new(), |mut all, byte| {
-            let _ = write!(all, "{byte:02x}");
-            all
-        });
-        spellings.extend([hex.to_uppercase(), hex]);
-        // Inside something longer it may begin at any of three places of a group.
-        spellings.extend((0..3).map(|skipped| base64(&value.as_bytes()[skipped..])));
-        spellings.push(value.replace('/', "\\/"));
+        let spellings = spellings(&value);
         Self { route, value, spellings }
     }
 
@@ -43,28 +36,6 @@ impl Needle {
         let after: String = after.chars().take(60).collect();
         Some(format!("as `{spelling}` in `…{before}{spelling}{after}…`"))
     }
-}
-
-fn url(value: &str) -> String {
-    value.bytes().fold(String::new(), |mut all, byte| {
-        if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {
-            all.push(char::from(byte));
-        } else {
-            let _ = write!(all, "%{byte:02X}");
-        }
-        all
-    })
-}
-
-/// Without the end, which depends on what follows.
-fn base64(bytes: &[u8]) -> String {
-    const DIGITS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut text = String::new();
-    for chunk in bytes.chunks_exact(3) {
-        let bits = chunk.iter().fold(0_u32, |bits, byte| bits << 8 | u32::from(*byte));
-        (0..4).for_each(|digit| text.push(char::from(DIGITS[(bits >> (18 - 6 * digit)) as usize & 63])));
-    }
-    text
 }
 
 /// Every ordinary file below a folder, except below folders and files of these names.
