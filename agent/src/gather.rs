@@ -10,6 +10,7 @@ pub mod declared;
 pub mod folders;
 pub mod inputs;
 pub mod logins;
+pub(crate) mod pass;
 pub mod rooted;
 pub mod seccomp;
 

@@ -17,6 +17,7 @@ pub mod cli;
 pub mod clock;
 pub mod control;
 pub mod daemon;
+pub(crate) mod decided;
 pub mod exit;
 pub mod eyes;
 pub mod gather;

@@ -1,0 +1,63 @@
+//! What is to be done about one stack, of what was gathered: what `plan` decides, with what only this side of it knows.
+
+use std::sync::Arc;
+
+use plan::{
+    cause::annotate,
+    decide::decide,
+    desire::{Wish, desire},
+    desired::Desired,
+    ids::StackName,
+    memory::StackMemory,
+    observed::Observed,
+    step::Plan,
+};
+use specs::model::Project;
+
+use crate::{
+    clock,
+    daemon::Agent,
+    gather::{Want, folders, pass::mounts},
+    secrets::quoting,
+};
+
+/// What was decided about a stack, and on what.
+#[derive(Debug)]
+pub(crate) struct Decided {
+    /// What it wants.
+    pub(crate) desired: Desired,
+    /// What was remembered of it.
+    pub(crate) memory: StackMemory,
+    /// What is to be done.
+    pub(crate) plan: Plan,
+}
+
+impl Agent {
+    /// What a stack wants of what was observed, what is remembered of it, and what is to be done.
+    pub(crate) async fn decided(
+        &self,
+        stack: &StackName,
+        want: &Want,
+        project: Arc<Project>,
+        observed: &Observed,
+    ) -> Decided {
+        let mut inputs = want.inputs.clone();
+        inputs.mounts = mounts(&project);
+        inputs.missing_paths.retain(|path| !folders::is_ensured(&project, path));
+        let mut desired = desire(Wish {
+            stack: stack.clone(),
+            host: self.host.clone(),
+            generation: want.generation.clone(),
+            project,
+            inputs,
+            places: want.places.clone(),
+        });
+        desired.inputs.sources = self.bound_sources(&desired).await;
+        let memory = self.memory.borrow().memory.stacks.get(stack).cloned().unwrap_or_default();
+        let memory = memory.believed(clock::now());
+        let observed = quoting::snapshot(observed, &want.secrets);
+        let mut plan = decide(&desired, &observed, &memory, clock::now());
+        annotate(&mut plan, &desired, &observed, &memory, &self.ear.happened());
+        Decided { desired, memory, plan }
+    }
+}
