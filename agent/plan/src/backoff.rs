@@ -1,6 +1,8 @@
 //! How long is a failed thing left alone before it is tried again?
 
-use crate::{ids::Time, memory::Backoff};
+use serde::{Deserialize, Serialize};
+
+use crate::ids::Time;
 
 /// The first wait, in milliseconds.
 const FIRST: i64 = 2_000;
@@ -8,6 +10,17 @@ const FIRST: i64 = 2_000;
 const LONGEST: i64 = 300_000;
 /// The longest wait with its jitter, in milliseconds: whatever is further away was written by a clock that was ahead.
 pub const MOST: i64 = LONGEST + LONGEST / 4;
+
+/// Repeated failure.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Backoff {
+    /// Failures in a row.
+    pub failures: u32,
+    /// Not before.
+    pub until: Time,
+    /// The last error.
+    pub error: String,
+}
 
 /// The next state after one more failure of `what`: doubled each time, with up to a quarter of jitter that depends on
 /// `what`, so that many stacks that failed together do not come back together.

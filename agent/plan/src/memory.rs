@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    backoff::MOST,
+    backoff::{Backoff, MOST},
     ids::{Generation, StackName, Time},
     sources::BoundAt,
     status::{OpenDrift, Phase, WaitStatus},
@@ -89,17 +89,6 @@ impl StackMemory {
         }
         self
     }
-}
-
-/// Repeated failure.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Backoff {
-    /// Failures in a row.
-    pub failures: u32,
-    /// Not before.
-    pub until: Time,
-    /// The last error.
-    pub error: String,
 }
 
 /// An operator's "hands off".

@@ -7,13 +7,12 @@ use std::{collections::BTreeMap, path::Path};
 use plan::container::from_service::seccomp_file;
 use specs::{ReadText, Text, model::Project};
 
-use crate::gather::inputs::Trouble;
-
-/// The profiles of the enabled services, by the path as written, which is relative to the project's folder.
+/// The profiles of the enabled services, by the path as written, which is relative to the project's folder; what is wrong
+/// with one is added to `troubles`.
 pub fn profiles_of(
     project: &Project,
     reader: &impl ReadText,
-    troubles: &mut Vec<Trouble>,
+    troubles: &mut Vec<String>,
 ) -> BTreeMap<String, Text> {
     let mut profiles = BTreeMap::new();
     for service in project.services.values() {

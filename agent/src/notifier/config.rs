@@ -20,7 +20,7 @@ use std::{
 use plan::status::{Transition, TransitionEvent};
 use serde::Deserialize;
 
-use super::webhook::Url;
+use super::{message::Shape, url::Url};
 use crate::{clock::parse_span, gather::declared::FOLDER};
 
 /// Why nobody can be told.
@@ -42,23 +42,6 @@ pub enum ConfigError {
         /// What is wrong, and what was expected.
         what: String,
     },
-}
-
-/// In which form a message is handed over.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Shape {
-    /// Everything, in the agent's own form.
-    #[default]
-    Json,
-    /// <https://gotify.net>
-    Gotify,
-    /// <https://ntfy.sh>
-    Ntfy,
-    /// Slack's incoming webhooks, which Mattermost and Discord (`/slack`) understand, too.
-    Slack,
-    /// A room of a Matrix server: the address up to and with `/send/m.room.message`.
-    Matrix,
 }
 
 /// What is done with a message.

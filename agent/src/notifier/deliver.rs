@@ -11,7 +11,8 @@ use tokio::{
 use super::{
     config::{Target, Way},
     message::Message,
-    webhook::{self, Failed, Url},
+    url::Url,
+    webhook::{self, Failed},
 };
 
 /// How long one try may take.

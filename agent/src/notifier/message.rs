@@ -3,13 +3,30 @@
 use std::collections::BTreeMap;
 
 use plan::status::Transition;
+use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::config::Shape;
 use crate::report;
 
 /// The most lines of one message.
 const LINES: usize = 20;
+
+/// In which form a message is handed over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Shape {
+    /// Everything, in the agent's own form.
+    #[default]
+    Json,
+    /// <https://gotify.net>
+    Gotify,
+    /// <https://ntfy.sh>
+    Ntfy,
+    /// Slack's incoming webhooks, which Mattermost and Discord (`/slack`) understand, too.
+    Slack,
+    /// A room of a Matrix server: the address up to and with `/send/m.room.message`.
+    Matrix,
+}
 
 /// What is told at a time.
 #[derive(Debug)]

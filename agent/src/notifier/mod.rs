@@ -12,6 +12,7 @@ pub mod config;
 mod deliver;
 pub mod hear;
 pub mod message;
+mod url;
 mod webhook;
 
 use std::{cell::Cell, path::PathBuf, rc::Rc, time::Duration};

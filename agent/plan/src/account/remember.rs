@@ -31,7 +31,6 @@ pub(super) fn remember_failures(
                 }
                 let backoff = backoff::after_failure(memory.backoff.get(&key), &key, error, now);
                 memory.backoff.insert(key, backoff);
-                first.get_or_insert_with(|| format!("{}: {error}", step.act));
             }
             Some(Outcome::TimedOut) => {
                 let error = format!("no answer within {} s", step.deadline_ms / 1000);

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use super::*;
 use crate::{
+    backoff::Backoff,
     container::ContainerSpec,
     desired::Inputs,
-    memory::Backoff,
     observed::{ComposeLabels, ContainerState},
 };
 
