@@ -146,7 +146,7 @@ impl Default for UpdatePolicy {
 /// `update.order`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub enum UpdateOrder {
-    /// Start-first where no port, name or volume stands against it and the file asks for it.
+    /// Start-first where no host port, name, address, device or shared data stands against it.
     #[default]
     Auto,
     /// Start the new one, then stop the old.

@@ -144,7 +144,7 @@ in
         "auto"
         "start-first"
         "stop-first"
-      ]) "stop-first" "Which of the two runs first.";
+      ]) "stop-first" "Which of the two runs first; `auto`: the new one, where nothing stands against two at a time.";
       monitor =
         optional duration "30s"
           "How long a container without a health check must stay up to count as proven.";

@@ -209,6 +209,20 @@ impl Engine {
         String::from_utf8_lossy(&output.stdout).trim().to_owned()
     }
 
+    /// The Engine's own clock, to ask for what happened since.
+    pub fn clock(&self) -> String {
+        self.docker_prints(&["info", "--format", "{{.SystemTime}}"])
+    }
+
+    /// What happened to containers since a moment of [`Self::clock`]: `start p-web-1`, `health_status: healthy p-web-1` …
+    pub fn happened(&self, since: &str) -> Vec<String> {
+        let until = self.clock();
+        let format = "{{.Action}} {{.Actor.Attributes.name}}";
+        let events = ["events", "--since", since, "--until", &until, "--filter", "type=container"];
+        let all = self.docker_prints(&[&events[..], &["--format", format]].concat());
+        all.lines().map(str::to_owned).collect()
+    }
+
     /// The id of the container with this name; empty where there is none.
     pub fn id_of(&self, name: &str) -> String {
         self.docker_prints(&["ps", "-aq", "--no-trunc", "--filter", &format!("name=^{name}$")])

@@ -25,6 +25,24 @@ impl Default for Lab {
 }
 
 impl Lab {
+    /// Switches to a generation that declares one stack.
+    pub fn declare(&self, generation: &str, stack: &str, compose: &str) {
+        self.profile.write(generation, stack, "compose.yaml", compose);
+        self.profile.switch(generation);
+    }
+
+    /// Waits until a stack has come to `generation` and to rest.
+    ///
+    /// # Panics
+    /// It does not in time.
+    pub fn settles(&self, name: &str, generation: &str) {
+        self.programs.wait_until(&format!("{name} is as {generation} declares it"), || {
+            let stack = self.stack(name);
+            stack["phase"] == "converged"
+                && stack["generation"].as_str().is_some_and(|now| now.ends_with(generation))
+        });
+    }
+
     /// What the status says of a stack.
     pub fn stack(&self, name: &str) -> Value {
         let status = self.programs.status();

@@ -11,6 +11,7 @@ mod images;
 mod judge;
 mod make;
 mod objects;
+mod order;
 mod orphans;
 mod proof;
 mod repair;

@@ -19,6 +19,11 @@ services:
   web: {image: 'app:1', environment: {COLOUR: green}}
 ";
 
+/// The same, stop-first.
+fn bound(yaml: &str) -> String {
+    yaml.replace("image:", "ports: ['8080:80'], image:")
+}
+
 fn blue(image: &str) -> String {
     ONE.replace("green", "blue").replace("app:1", image)
 }
@@ -49,11 +54,14 @@ fn a_cold_start_converges_and_then_there_is_nothing_to_do() {
 #[test]
 fn a_replaced_container_is_kept_until_its_successor_has_proven_itself() {
     let mut world = world();
-    world.converge(ONE);
+    world.converge(&bound(ONE));
     let old = world.id("p-web-1");
     world.done.clear();
-    let (_, status) = world.pass(&blue("app:1"), usize::MAX);
+    let blue = bound(&blue("app:1"));
+    let (plan, status) = world.pass(&blue, usize::MAX);
     assert_eq!(status.phase, Phase::Working);
+    let why = "environment.COLOUR is green, declared is blue; stop-first: it publishes 8080";
+    assert!(plan.steps.iter().all(|step| step.cause == why), "{plan:#?}");
     let short = &old[..12];
     assert_eq!(
         world.done,
@@ -65,9 +73,9 @@ fn a_replaced_container_is_kept_until_its_successor_has_proven_itself() {
             "start the new p-web-1".to_owned(),
         ]
     );
-    let (plan, _) = world.pass(&blue("app:1"), usize::MAX);
+    let (plan, _) = world.pass(&blue, usize::MAX);
     assert!(plan.steps.is_empty() && matches!(plan.findings[0].verdict, Verdict::Wait(_)), "{plan:#?}");
-    world.converge(&blue("app:1"));
+    world.converge(&blue);
     assert_eq!(world.names(), ["p-web-1".to_owned()].into());
     assert_ne!(world.id("p-web-1"), old);
 }
@@ -75,13 +83,14 @@ fn a_replaced_container_is_kept_until_its_successor_has_proven_itself() {
 /// What does not start, ends again and again, or is never healthy gives its place back; and is not tried again by itself.
 #[test]
 fn a_successor_that_does_not_prove_itself_gives_its_place_back() {
-    for (image, why) in
-        [("app:broken", "no such program"), ("app:crash", "restarted"), ("app:sick", "health")]
+    let failures = [("app:broken", "no such program"), ("app:crash", "restarted"), ("app:sick", "health")];
+    for ((image, why), one) in
+        failures.into_iter().flat_map(|failure| [(failure, ONE.to_owned()), (failure, bound(ONE))])
     {
         let mut world = world();
         let check = "healthcheck: {test: [CMD, x]}";
-        let first = ONE.replace("environment", &format!("{check}, environment"));
-        let first = if image == "app:sick" { first } else { ONE.to_owned() };
+        let first = one.replace("environment", &format!("{check}, environment"));
+        let first = if image == "app:sick" { first } else { one };
         world.converge(&first);
         let old = world.id("p-web-1");
         let next = first.replace("green", "blue").replace("app:1", image);
@@ -109,11 +118,10 @@ fn an_agent_that_is_killed_between_any_two_steps_goes_on_where_it_stopped() {
         (ONE.to_owned(), ONE.replace("web:", "other:")),
         (two.clone(), two.replace("green", "blue")),
         (two.clone(), ONE.to_owned()),
-        (
-            ONE.to_owned(),
-            blue("app:1")
-                .replace("environment", "deploy: {update_config: {order: start-first}}, environment"),
-        ),
+        (bound(ONE), bound(&blue("app:1"))),
+        (bound(&two), bound(&two.replace("green", "blue"))),
+        (ONE.to_owned(), bound(&blue("app:1"))),
+        (bound(ONE), blue("app:1")),
         (
             blue("app:2"),
             ONE.replace("environment", "volumes: ['data:/d'], environment") + "volumes: {data: {}}\n",
@@ -170,10 +178,9 @@ fn going_back_half_way_through_leaves_the_old_container_running() {
 
 #[test]
 fn start_first_never_leaves_the_service_without_a_running_container() {
-    let yaml = ONE.replace("environment", "deploy: {update_config: {order: start-first}}, environment");
-    let next = yaml.replace("green", "blue");
+    let next = blue("app:1");
     let mut world = world();
-    world.converge(&yaml);
+    world.converge(ONE);
     for _ in 0..40 {
         let (plan, _) = world.pass(&next, 1);
         let running = |found: &&plan::observed::ObservedContainer| found.state.status == RunState::Running;
@@ -188,6 +195,78 @@ fn start_first_never_leaves_the_service_without_a_running_container() {
     let old = world.id("p-web-1");
     let status = world.converge(&next.replace("app:1", "app:crash"));
     assert_eq!((world.id("p-web-1"), status.phase, world.names().len()), (old, Phase::Failed, 1));
+}
+
+/// What each service's replacement says of its order.
+#[test]
+fn the_plan_says_which_runs_first_and_why() {
+    let unasked = "start-first: no host port, name, address, device or shared data stands against it";
+    let own = "services.web.deploy.update_config.order";
+    let asks = |order: &str| format!("deploy: {{update_config: {{order: {order}}}}}");
+    let expected = [
+        ("", "", unasked.to_owned()),
+        ("", "ports: ['80']", unasked.to_owned()),
+        ("", "volumes: ['data:/d:ro', '/srv:/s:ro'], tmpfs: /t", unasked.to_owned()),
+        ("", "ports: ['8080:80']", "stop-first: it publishes 8080".to_owned()),
+        ("", "container_name: www", "stop-first: its container_name is www".to_owned()),
+        ("", "volumes: ['data:/d']", "stop-first: it writes to p_data at /d".to_owned()),
+        ("", "volumes: ['/srv:/s']", "stop-first: it writes to /srv at /s".to_owned()),
+        ("", "devices: ['/dev/ttyUSB0']", "stop-first: it uses /dev/ttyUSB0".to_owned()),
+        ("", "gpus: all", "stop-first: it uses gpu".to_owned()),
+        ("", "privileged: true", "stop-first: it uses every device: it is privileged".to_owned()),
+        ("", "network_mode: host", "stop-first: it is in the host's network".to_owned()),
+        ("", "network_mode: 'service:far'", "stop-first: it is in the network of far".to_owned()),
+        ("", "volumes_from: [far]", "stop-first: it writes to another container's volumes".to_owned()),
+        (
+            "",
+            "networks: {default: {ipv4_address: 10.1.0.5}}",
+            "stop-first: its address is 10.1.0.5".to_owned(),
+        ),
+        ("stop-first", "", "stop-first: x-agent.update.order says so".to_owned()),
+        ("", &asks("stop-first"), format!("stop-first: {own} says so")),
+        ("start-first", &asks("stop-first"), format!("stop-first: {own} says so")),
+        ("start-first", "container_name: www", "start-first: x-agent.update.order says so".to_owned()),
+        (
+            "start-first",
+            "volumes: ['data:/d']",
+            "stop-first: x-agent.update.order asks for start-first, but it writes to p_data at /d".to_owned(),
+        ),
+        (
+            "stop-first",
+            &format!("volumes: ['data:/d'], {}", asks("start-first")),
+            format!("start-first: {own} says so"),
+        ),
+        (
+            "",
+            &format!("ports: ['8080:80'], {}", asks("start-first")),
+            format!("stop-first: {own} asks for start-first, but it publishes 8080"),
+        ),
+    ];
+    for (stack, field, why) in expected {
+        let order = if stack.is_empty() { "auto" } else { stack };
+        let field = if field.is_empty() { String::new() } else { format!("{field}, ") };
+        let yaml = format!(
+            "name: p\nx-agent: {{update: {{order: {order}}}}}\nservices:\n  web: {{image: 'app:1', {field}environment: {{COLOUR: green}}}}\n  far: {{image: 'app:1'}}\nvolumes: {{data: {{}}}}\n"
+        );
+        let mut world = world();
+        world.converge(&yaml);
+        let (plan, _) = world.pass(&yaml.replace("green", "blue"), usize::MAX);
+        let cause = format!("environment.COLOUR is green, declared is blue; {why}");
+        assert!(!plan.steps.is_empty() && plan.steps.iter().all(|step| step.cause == cause), "{plan:#?}");
+    }
+}
+
+#[test]
+fn data_that_no_file_names_is_never_written_by_two() {
+    let mut world = world();
+    world.converge(ONE);
+    for facts in world.observed.images.values_mut() {
+        facts.volumes.push("/data".into());
+    }
+    world.change("p-web-1", |found| drop(found.anonymous_volumes.insert("/data".into(), "f00".into())));
+    let (plan, _) = world.pass(&blue("app:1"), usize::MAX);
+    let why = "stop-first: its volume at /data goes over to its successor";
+    assert!(plan.steps[0].cause.ends_with(why), "{plan:#?}");
 }
 
 #[test]
@@ -298,7 +377,7 @@ fn a_secrets_new_bytes_do_what_the_spec_says() {
         )
     };
     let expected: [(&str, &[&str]); 4] = [
-        ("recreate", &["create", "stop", "rename", "rename", "start", "remove"]),
+        ("recreate", &["create", "start", "stop", "remove", "rename"]),
         ("restart", &["restart"]),
         ("signal:SIGHUP", &["send"]),
         ("none", &[]),

@@ -81,7 +81,7 @@ pub(super) fn make(
     let replaced_name = replaces
         .map(|_| service.container_name.clone().unwrap_or_else(|| format!("{}-{number}", service.name)));
     labels.extend(replaced_name.clone().map(|name| (labels::REPLACE.to_owned(), name)));
-    let carried_volumes = replaces.map(|old| carried(old, &spec, image)).unwrap_or_default();
+    let carried_volumes = replaces.map(|old| carried_over(old, &spec, image)).unwrap_or_default();
     let mut after: Vec<StepId> =
         spec.networks.keys().filter_map(|network| draft.made.get(network).copied()).collect();
     let sources = spec.mounts.values().filter_map(|mount| mount.source.as_ref());
@@ -92,7 +92,7 @@ pub(super) fn make(
 }
 
 /// The anonymous volumes that the new container takes over.
-fn carried(
+pub(super) fn carried_over(
     old: &ObservedContainer,
     spec: &ContainerSpec,
     image: Option<&ImageFacts>,

@@ -7,19 +7,19 @@
 //!
 //! Every step leaves names and labels from which [`super::slots`] tells how far it got.
 
-use specs::settings::{UpdateOrder, UpdatePolicy};
+use specs::settings::UpdatePolicy;
 
 use super::{
     draft::Draft,
     images,
     judge::{Judgement, declaration, judge},
     make::{make, remove, start, stop, target},
+    order::{Order, order},
     proof::{Proof, proof},
     slots::{Slot, kept_name, successor_name},
     waits::{Gate, Obstacle, awaited, gate, obstacle, unjoined},
 };
 use crate::{
-    container::{MountKind, Namespace},
     desire::container_name,
     desired::DesiredService,
     drift::{Drift, DriftKind},
@@ -44,35 +44,39 @@ pub(super) fn replace(
         }
         return;
     }
-    let blocked = obstacle(draft, service)
+    let choice = order(draft, service, old);
+    let cause = reasons.first().map_or_else(String::new, cause_of);
+    let swap = Swap { service, slot, old, replica, cause: format!("{cause}; {}", choice.why) };
+    let verdict = match swap.beside(draft).filter(|_| choice.order == Order::StartFirst) {
+        Some(made) => swap.prove(draft, made),
+        None => match stands_in_the_way(draft, service, slot, old) {
+            Some(obstacle) => {
+                obstacle.explain(draft, reasons);
+                return;
+            }
+            None if choice.order == Order::StartFirst => Verdict::Act(swap.start_first(draft)),
+            None => Verdict::Act(swap.stop_first(draft)),
+        },
+    };
+    draft.replaced.insert(service.name.clone());
+    for drift in reasons {
+        draft.find(drift, verdict.clone());
+    }
+}
+
+/// Why a replacement cannot begin now.
+fn stands_in_the_way(
+    draft: &mut Draft<'_>,
+    service: &DesiredService,
+    slot: &Slot<'_>,
+    old: &ObservedContainer,
+) -> Option<Obstacle> {
+    obstacle(draft, service)
         .or_else(|| unjoined(draft, service))
         // What runs goes on running until its successor could start.
         .or_else(|| if old.state.status == RunState::Running { awaited(draft, service) } else { None })
         .or_else(|| turn(draft, service, slot))
-        .or_else(|| images::fresh_first(draft, service));
-    if let Some(obstacle) = blocked {
-        obstacle.explain(draft, reasons);
-        return;
-    }
-    let cause = reasons.first().map_or_else(String::new, cause_of);
-    draft.replaced.insert(service.name.clone());
-    let swap = Swap { service, slot, old, replica, cause };
-    let steps = if starts_first(draft, service) && old.state.status == RunState::Running {
-        match swap.start_first(draft) {
-            Ok(steps) => steps,
-            Err(verdict) => {
-                for drift in reasons {
-                    draft.find(drift, verdict.clone());
-                }
-                return;
-            }
-        }
-    } else {
-        swap.stop_first(draft)
-    };
-    for drift in reasons {
-        draft.find(drift, Verdict::Act(steps.clone()));
-    }
+        .or_else(|| images::fresh_first(draft, service))
 }
 
 /// One line: field, what it is, what is declared, where.
@@ -139,27 +143,37 @@ impl Swap<'_, '_> {
         steps
     }
 
-    /// New one beside the old one first; `Err` says what is waited for, or why it was given up.
-    fn start_first(&self, draft: &mut Draft<'_>) -> Result<Vec<StepId>, Verdict> {
-        let policy = draft.desired.project.settings.update.clone();
-        let running = self.slot.successor.filter(|made| {
-            made.state.status != RunState::Created && !judge(draft, self.service, made).must_recreate()
-        });
-        let Some(made) = running else {
-            let (new, mut steps) = self.successor(draft);
-            steps.push(start(draft, self.service, &new, &self.cause, &steps));
-            return Ok(steps);
-        };
-        match proof(self.service, &made.state, &policy, draft.now) {
+    /// A successor that was started beside the old one, or could not be.
+    fn beside(&self, draft: &Draft<'_>) -> Option<&ObservedContainer> {
+        self.slot.successor.filter(|made| {
+            let waits = made.state.status == RunState::Created && made.state.error.is_empty();
+            !waits && !judge(draft, self.service, made).must_recreate()
+        })
+    }
+
+    /// The new one, started beside the old one.
+    fn start_first(&self, draft: &mut Draft<'_>) -> Vec<StepId> {
+        let (new, mut steps) = self.successor(draft);
+        if let Gate::Open(after) = gate(draft, self.service) {
+            let after: Vec<StepId> = steps.iter().chain(&after).copied().collect();
+            steps.push(start(draft, self.service, &new, &self.cause, &after));
+        }
+        steps
+    }
+
+    /// The old one goes once the new one beside it has proven itself; the new one goes where it does not.
+    fn prove(&self, draft: &mut Draft<'_>, made: &ObservedContainer) -> Verdict {
+        let policy = &draft.desired.project.settings.update;
+        match proof(self.service, &made.state, policy, draft.now) {
             Proof::Pending(retry_at) => {
                 let what = format!("{} to prove itself beside {}", made.name, self.old.name);
-                Err(Verdict::Wait(Wait { on: WaitKind::Health, what, retry_at }))
+                Verdict::Wait(Wait { on: WaitKind::Health, what, retry_at })
             }
             Proof::Failed(why) => {
                 let cause = format!("{} did not prove itself: {why}", made.name);
                 let steps = remove(draft, made, &cause, &[]);
                 reject(draft, self.service, &self.replica, &why, steps.last().copied());
-                Ok(steps)
+                Verdict::Act(steps)
             }
             Proof::Given => {
                 let name = self.name(draft);
@@ -167,7 +181,7 @@ impl Swap<'_, '_> {
                 let mut steps = remove(draft, self.old, &cause, &[]);
                 let act = Act::RenameContainer { container: target(made), name };
                 steps.push(draft.step(act, cause, &steps));
-                Ok(steps)
+                Verdict::Act(steps)
             }
         }
     }
@@ -279,35 +293,4 @@ fn rolls_back(service: &DesiredService, policy: &UpdatePolicy) -> bool {
         None | Some("") => policy.rollback,
         Some(action) => action == "rollback",
     }
-}
-
-/// Whether the new container is started before the old one is stopped: where somebody asks for it, and nothing that only
-/// one of them can have stands against it.
-fn starts_first(draft: &Draft<'_>, service: &DesiredService) -> bool {
-    let update = service.service.deploy.as_ref().and_then(|deploy| deploy.update_config.as_ref());
-    let asked = match draft.desired.project.settings.update.order {
-        UpdateOrder::StartFirst => true,
-        UpdateOrder::StopFirst => false,
-        UpdateOrder::Auto => update.is_some_and(|update| update.order == *"start-first"),
-    };
-    let spec = &service.spec;
-    let shared = spec.mounts.values().any(|mount| {
-        !mount.read_only
-            && matches!(mount.kind, MountKind::Volume | MountKind::Bind)
-            && mount.source.is_some()
-    });
-    let own = |mode: &Option<Namespace>| match mode {
-        None => true,
-        Some(Namespace::Mode(mode)) => *mode != "host",
-        Some(_) => false,
-    };
-    asked
-        && spec.port_bindings.is_empty()
-        && own(&spec.network_mode)
-        && spec
-            .networks
-            .values()
-            .all(|endpoint| endpoint.ipv4_address.is_none() && endpoint.ipv6_address.is_none())
-        && spec.mac_address.is_none()
-        && !shared
 }
