@@ -29,6 +29,7 @@ pub mod metrics;
 pub mod notifier;
 pub mod options;
 pub mod pass;
+pub mod preflight;
 pub mod preview;
 pub mod report;
 pub mod rounds;

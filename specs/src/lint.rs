@@ -4,6 +4,7 @@
 //! asked of the caller.
 
 mod across;
+mod host_ports;
 
 use std::path::Path as FsPath;
 
@@ -15,6 +16,7 @@ use crate::{
 };
 
 pub use across::across;
+pub use host_ports::HostPorts;
 
 /// Words in the name of a variable whose value is nobody's business.
 const SECRET_WORDS: [&str; 8] =

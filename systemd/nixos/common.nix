@@ -2,22 +2,7 @@
 { lib, pkgs }:
 let
   inherit (lib) mkOption types literalExpression;
-  duration = types.strMatching "[0-9]+(ms|s|m|h|d)" // {
-    description = "duration such as 90s or 5m";
-  };
-  # Key material has no business in the store, where everybody reads it.
-  privatePath =
-    types.addCheck types.str (path: lib.hasPrefix "/" path && !lib.hasPrefix builtins.storeDir path)
-    // {
-      description = "absolute path outside the Nix store";
-    };
-  optional =
-    type: example: description:
-    mkOption {
-      type = types.nullOr type;
-      default = null;
-      inherit example description;
-    };
+  inherit (import ./types.nix { inherit lib; }) optional privatePath span;
 
   notification = types.submodule {
     options = {
@@ -72,7 +57,7 @@ let
         description = "Of which stacks; of all where empty.";
       };
       every = mkOption {
-        type = duration;
+        type = span;
         default = "10s";
         example = "5m";
         description = "At most one message in this time: what happens meanwhile is in the next.";
@@ -81,7 +66,8 @@ let
   };
 in
 {
-  inherit duration privatePath;
+  # The Engine's address, as DOCKER_HOST has it, of a socket's path or of an address.
+  engine = socket: if lib.hasPrefix "/" socket then "unix://${socket}" else socket;
 
   # The options of both; `whose` stacks they are about, in words.
   options = whose: {

@@ -13,11 +13,9 @@ let
   common = import ./common.nix { inherit lib pkgs; };
   stackOptions = import ./stack-options.nix { inherit lib pkgs; };
   stacks = lib.filterAttrs (_: stack: stack.enable) cfg.stacks;
-  engine =
-    if lib.hasPrefix "/" cfg.docker.socket then "unix://${cfg.docker.socket}" else cfg.docker.socket;
   arguments = [
     "--profile=${cfg.generation}"
-    "--docker-host=${engine}"
+    "--docker-host=${common.engine cfg.docker.socket}"
     "--gc-roots=${cfg.gcRoots}"
   ]
   ++ map (key: "--age-key=${key}") cfg.keys

@@ -23,16 +23,14 @@ let
     }) (render.files stack)
   ) stacks;
   agentctl = "${cfg.package}/bin/agentctl";
-  # An encrypted file that no key of this host opens; those for a cloud's key service are only known once they are opened.
-  ageKeys = lib.concatMapStringsSep " " (key: "--age-key=${lib.escapeShellArg key}") (
-    cfg.keys.age ++ cfg.keys.ssh
+  preflight = lib.escapeShellArgs (
+    [
+      agentctl
+      "preflight"
+      "--docker-host=${common.engine cfg.docker.socket}"
+    ]
+    ++ map (key: "--age-key=${key}") (cfg.keys.age ++ cfg.keys.ssh)
   );
-  opens = ''
-    if ! compose_agent_said=$(${agentctl} secrets --profile "''${1-}" ${ageKeys} 2>&1); then
-      printf '%s\n' "$compose_agent_said" "compose-agent: this host cannot open a file that a stack uses; NIXOS_NO_CHECK=1 switches nevertheless" >&2
-      exit 1
-    fi
-  '';
 in
 {
   _class = "nixos";
@@ -58,11 +56,15 @@ in
     # A system whose stacks agentctl refuses cannot be built.
     system.checks = [ cfg.profile ];
 
-    # Called with the incoming system and what is done with it; fails the switch before anything stops.
+    # Called with the incoming system, fails the switch before anything stops. What is done with it is the second argument
+    # of newer releases, and a variable of all. Not every release ends the script at a command that fails.
     system.preSwitchChecks = lib.mkIf (cfg.preSwitchCheck && stacks != { }) {
       compose-agent = ''
-        ${agentctl} check "''${1-}"
-        ${lib.optionalString (cfg.keys.sops == null) opens}
+        ${lib.optionalString (cfg.keys.sops != null) "PATH=${cfg.keys.sops}/bin:\${PATH-}"}
+        ${preflight} --verb="''${2-''${NIXOS_ACTION-switch}}" "''${1-}" || {
+          echo "compose-agent: NIXOS_NO_CHECK=1 switches nevertheless" >&2
+          exit 1
+        }
       '';
     };
 

@@ -10,8 +10,7 @@ let
   stackOptions = import ./stack-options.nix { inherit lib pkgs; };
   cfg = config.services.compose-agent;
   common = import ./common.nix { inherit lib pkgs; };
-  inherit (common) duration;
-  keyPath = common.privatePath;
+  inherit (import ./types.nix { inherit lib; }) span privatePath;
   # What is said for all stacks stands in each, until it says something else itself.
   inherited =
     let
@@ -52,14 +51,14 @@ in
     };
     keys = {
       age = mkOption {
-        type = types.listOf keyPath;
+        type = types.listOf privatePath;
         default = lib.optional ((sopsNix.keyFile or null) != null) sopsNix.keyFile;
         defaultText = literalExpression "[ config.sops.age.keyFile ], where sops-nix has one";
         example = [ "/var/lib/sops-nix/key.txt" ];
         description = "Files with age identities. One that is absent keeps nothing from starting.";
       };
       ssh = mkOption {
-        type = types.listOf keyPath;
+        type = types.listOf privatePath;
         default = sopsNix.sshKeyPaths or (lib.optionals config.services.openssh.enable hostKeys);
         defaultText = literalExpression "config.sops.age.sshKeyPaths, else the host's ed25519 keys";
         example = [ "/etc/ssh/ssh_host_ed25519_key" ];
@@ -85,7 +84,7 @@ in
       description = "Members may look with agentctl, and no more.";
     };
     resync = mkOption {
-      type = duration;
+      type = span;
       default = "5m";
       example = "1h";
       description = "How often every stack is looked at, whatever happens.";
@@ -107,8 +106,8 @@ in
       default = true;
       example = false;
       description = ''
-        Whether the incoming system's stacks are checked on the host before a switch stops anything. `NIXOS_NO_CHECK=1`
-        lets one switch pass.
+        Whether the incoming system's stacks are checked on the host before a switch stops anything: specs, secrets, images,
+        bind sources, host ports and container names, by `agentctl preflight`. `NIXOS_NO_CHECK=1` lets one switch pass.
       '';
     };
     dryActivate = mkOption {
@@ -125,7 +124,7 @@ in
         description = "Whether a switch waits until the containers are as declared, and fails where they are not.";
       };
       timeout = mkOption {
-        type = duration;
+        type = span;
         default = "5m";
         example = "90s";
         description = "How long it waits.";

@@ -4,12 +4,7 @@ let
   inherit (lib) mkOption types literalExpression;
   json = pkgs.formats.json { };
 
-  absolute = types.strMatching "/.*" // {
-    description = "absolute path";
-  };
-  duration = types.strMatching "([0-9]+(\\.[0-9]+)?(us|ms|s|m|h))+" // {
-    description = "duration such as 30s or 1h30m";
-  };
+  inherit (import ./types.nix { inherit lib; }) absolute duration optional;
   driftAction = types.enum [
     "correct"
     "report"
@@ -18,13 +13,6 @@ let
   secretChange = types.strMatching "recreate|restart|none|signal:[A-Z0-9+]+" // {
     description = "one of recreate, restart, none, signal:NAME";
   };
-  optional =
-    type: example: description:
-    mkOption {
-      type = types.nullOr type;
-      default = null;
-      inherit example description;
-    };
 
   compose = types.submodule {
     freeformType = json.type;

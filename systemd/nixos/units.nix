@@ -16,8 +16,7 @@ let
   single = lib.mapAttrs (
     _: found: lib.mkDefault (if lib.length found == 1 then lib.head found else found)
   );
-  engine =
-    if lib.hasPrefix "/" cfg.docker.socket then "unix://${cfg.docker.socket}" else cfg.docker.socket;
+  engine = (import ./common.nix { inherit lib pkgs; }).engine cfg.docker.socket;
   isRemote = lib.hasPrefix "tcp://" engine;
   credentials = lib.imap0 (index: path: {
     id = "compose-agent.key-${toString index}";

@@ -14,6 +14,7 @@
 pub mod gc_roots;
 pub mod journal;
 pub mod keys;
+pub mod listening;
 pub mod message_ids;
 pub mod mount_watch;
 pub mod mounts;

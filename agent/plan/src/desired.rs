@@ -15,7 +15,10 @@ use specs::{
 use crate::{
     build::Build,
     container::ContainerSpec,
+    desire::container_name,
     ids::{Generation, ImageId, ProjectName, ServiceName, StackName},
+    observed::{Observed, ObservedContainer},
+    reference::Reference,
     resource::{NetworkSpec, VolumeSpec},
     sources::SourceFact,
 };
@@ -47,10 +50,26 @@ pub struct Desired {
 
 impl Desired {
     /// Whether a container is this stack's: its project's, and not made by the agent of another host or stack.
-    pub fn owns(&self, container: &crate::observed::ObservedContainer) -> bool {
+    pub fn owns(&self, container: &ObservedContainer) -> bool {
         let owner = &container.labels.owner;
         owner.project.as_ref() == Some(&self.project_name)
             && (owner.agent.is_none() || container.labels.stack_of(&self.host).as_ref() == Some(&self.stack))
+    }
+
+    /// A container that has one of the names that a service wants, and is not this service's.
+    pub fn foreign_name<'o>(
+        &self,
+        observed: &'o Observed,
+        service: &DesiredService,
+    ) -> Option<&'o ObservedContainer> {
+        let names: Vec<String> = (1..=service.replicas.max(1))
+            .map(|number| container_name(&self.project_name, service, number))
+            .collect();
+        observed.containers().find(|container| {
+            let ours = self.owns(container)
+                && container.labels.replica.as_ref().is_some_and(|replica| replica.service == service.name);
+            !ours && names.contains(&container.name)
+        })
     }
 }
 
@@ -220,6 +239,25 @@ impl Inputs {
             return self.placed_files.get(declared);
         }
         self.owned_files.get(&(declared.to_owned(), owner))
+    }
+
+    /// The stack's own login for the registry of a reference, or why there is none.
+    pub fn login(&self, reference: &str) -> Result<Login, String> {
+        let registry = Reference::parse(reference).registry;
+        let none = || Err(format!("x-agent.registries has no login for {registry}"));
+        self.logins.get(&registry).cloned().unwrap_or_else(none)
+    }
+
+    /// The archive that brings a reference, by its path as declared, and the image in it. The last one counts where several
+    /// do.
+    pub fn archived(&self, reference: &str) -> Option<(&PathBuf, &Archive, &ArchivedImage)> {
+        let wanted = Reference::parse(reference);
+        let means = |tag: &String| Reference::parse(tag) == wanted;
+        self.archives.iter().rev().find_map(|(declared, archive)| {
+            let images = archive.images.as_ref().ok()?;
+            let image = images.iter().find(|image| image.tags.iter().any(means))?;
+            Some((declared, archive, image))
+        })
     }
 
     /// The images that builds are based on.

@@ -23,6 +23,7 @@ pub mod labels;
 pub mod memory;
 pub mod observed;
 pub mod policy;
+pub mod preflight;
 pub mod preview;
 pub mod reference;
 pub mod resource;

@@ -11,6 +11,7 @@ mod hold;
 mod logs;
 mod notify;
 mod plan;
+mod preflight;
 mod problems;
 mod reconcile;
 mod remote;
@@ -62,6 +63,7 @@ enum Verb {
     Wait(wait::Wait),
     Config(config::Config),
     Check(check::Check),
+    Preflight(preflight::Preflight),
     Secrets(secrets::Secrets),
     Hold(hold::Hold),
     Release(hold::Release),
@@ -87,7 +89,7 @@ impl Cli {
                 _ => fleet::run(&self.host, &local_arguments(std::env::args().skip(1))),
             };
         }
-        // `config` and `secrets` decrypt, too.
+        // `config`, `secrets` and `preflight` decrypt, too.
         crate::secrets::private::keep_memory_private();
         match self.verb {
             Verb::Status(verb) => verb.run(&self.socket),
@@ -100,6 +102,7 @@ impl Cli {
             Verb::Wait(verb) => verb.run(&self.socket),
             Verb::Config(verb) => verb.run(),
             Verb::Check(verb) => verb.run(),
+            Verb::Preflight(verb) => verb.run(),
             Verb::Secrets(verb) => verb.run(),
             Verb::Hold(verb) => verb.run(&self.socket),
             Verb::Release(verb) => verb.run(&self.socket),

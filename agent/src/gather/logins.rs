@@ -64,18 +64,25 @@ pub fn of_stack(project: &Project, reader: &Decrypting<'_>) -> BTreeMap<String, 
 
 /// Gives every pull of a plan a login, where there is one.
 pub async fn supply(plan: &mut Plan) {
-    let files = files(|name| env::var_os(name).filter(|value| !value.is_empty()));
     for step in &mut plan.steps {
         if let Act::PullImage { reference, login, .. } = &mut step.act
             && let Err(why) = login
         {
-            let registry = Reference::parse(reference).registry;
-            *login = match look(&files, &registry).await {
-                Ok(Some(login)) => Ok(login),
-                Ok(None) => Err(format!("{why}, nor has {}", names(&files))),
-                Err(error) => Err(format!("{why}, and {error}")),
-            };
+            *login = of_docker(reference, why).await;
         }
+    }
+}
+
+/// Docker's own login for a reference, where the stack has none for the reason `why`.
+///
+/// # Errors
+/// There is none, for both reasons.
+pub async fn of_docker(reference: &str, why: &str) -> Result<Login, String> {
+    let files = files(|name| env::var_os(name).filter(|value| !value.is_empty()));
+    match look(&files, &Reference::parse(reference).registry).await {
+        Ok(Some(login)) => Ok(login),
+        Ok(None) => Err(format!("{why}, nor has {}", names(&files))),
+        Err(error) => Err(format!("{why}, and {error}")),
     }
 }
 

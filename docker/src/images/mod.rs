@@ -1,6 +1,7 @@
 //! How do images come to the Engine: loaded from archives, pulled, built?
 
 pub mod archive;
+mod ask;
 mod build;
 pub mod context;
 pub mod dockerfile;

@@ -139,7 +139,7 @@ impl std::fmt::Display for Layers {
 }
 
 /// Adds to the Engine's words what they mean and what can be done.
-fn explained(error: WireError, named: &Reference, login: &Result<Login, String>) -> WireError {
+pub(super) fn explained(error: WireError, named: &Reference, login: &Result<Login, String>) -> WireError {
     let WireError::Refused { status, message } = error else { return error };
     let registry = &named.registry;
     let low = message.to_lowercase();

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, net::IpAddr};
 
+use super::host_ports::HostPorts;
 use crate::{
     Loaded, Message, Problem, Text,
     doc::{Path, Span},
@@ -13,14 +14,6 @@ struct Claim {
     stack: usize,
     path: Path,
     at: Span,
-}
-
-/// Host ports of one address and protocol.
-struct Ports {
-    address: Option<IpAddr>,
-    protocol: String,
-    first: u16,
-    last: u16,
 }
 
 /// Every conflict between these stacks, and between the services of each: with the number of the stack that comes second,
@@ -76,29 +69,16 @@ fn names(stacks: &[(String, &Loaded)]) -> Vec<(usize, Problem)> {
 }
 
 fn ports(stacks: &[(String, &Loaded)]) -> Vec<(usize, Problem)> {
-    let mut taken: Vec<(Ports, Claim)> = Vec::new();
+    let mut taken: Vec<(HostPorts, Claim)> = Vec::new();
     let mut found = Vec::new();
     for (nth, (_, loaded)) in stacks.iter().enumerate() {
         for (name, service) in &loaded.project.services {
             for (index, port) in service.ports.iter().enumerate() {
-                let published = port.published.expose();
-                let (first, last) = published.split_once('-').unwrap_or((published, published));
-                let (Ok(first), Ok(last)) = (first.parse::<u16>(), last.parse::<u16>()) else { continue };
-                if first == 0 {
-                    continue;
-                }
-                let wanted = Ports {
-                    address: port.host_ip.expose().parse().ok(),
-                    protocol: port.protocol.expose().to_owned(),
-                    first,
-                    last,
-                };
+                let Some(wanted) = HostPorts::of(port) else { continue };
                 let path = Path::of("services").key(name).key("ports").index(index);
                 let at = loaded.document.at(&path).map_or_else(Span::default, |node| node.span);
                 let claim = Claim { stack: nth, path, at };
-                // Of a range for one container port the Engine takes what is free: only a whole range can be taken.
-                let clash = taken.iter().find(|(other, _)| other.takes(&wanted) || wanted.takes(other));
-                if let Some((_, other)) = clash {
+                if let Some((_, other)) = taken.iter().find(|(other, _)| other.clash(&wanted)) {
                     let what = message!("host port `{}/{}`", port.published, port.protocol);
                     found.push(conflict(stacks, "port-collision", other, &claim, &what));
                 }
@@ -107,27 +87,6 @@ fn ports(stacks: &[(String, &Loaded)]) -> Vec<(usize, Problem)> {
         }
     }
     found
-}
-
-impl Ports {
-    /// Whether this one port is what `other` needs.
-    fn takes(&self, other: &Self) -> bool {
-        self.first == self.last
-            && other.first == other.last
-            && self.first == other.first
-            && self.protocol == other.protocol
-            && meet(self.address, other.address)
-    }
-}
-
-/// Whether two addresses are, or have among them, the same one. None is every address.
-fn meet(a: Option<IpAddr>, b: Option<IpAddr>) -> bool {
-    match (a, b) {
-        (None, _) | (_, None) => true,
-        (Some(a), Some(b)) => {
-            a == b || a.is_ipv4() == b.is_ipv4() && (a.is_unspecified() || b.is_unspecified())
-        }
-    }
 }
 
 fn subnets(stacks: &[(String, &Loaded)]) -> Vec<(usize, Problem)> {

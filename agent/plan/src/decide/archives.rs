@@ -10,7 +10,6 @@ use super::{draft::Draft, images::image_drift, waits::Obstacle};
 use crate::{
     desired::ArchivedImage,
     memory::Brought,
-    reference::Reference,
     step::{Act, Remember, StepId, Verdict, Wait, WaitKind},
 };
 
@@ -24,15 +23,10 @@ pub(super) struct Source<'a> {
     image: &'a ArchivedImage,
 }
 
-/// The archive that brings a reference. The last one counts where several do.
+/// The archive that brings a reference.
 pub(super) fn source<'a>(draft: &Draft<'a>, reference: &str) -> Option<Source<'a>> {
-    let wanted = Reference::parse(reference);
-    draft.desired.inputs.archives.iter().rev().find_map(|(declared, archive)| {
-        let images = archive.images.as_ref().ok()?;
-        let image =
-            images.iter().find(|image| image.tags.iter().any(|tag| Reference::parse(tag) == wanted))?;
-        Some(Source { declared, path: &archive.path, image })
-    })
+    let (declared, archive, image) = draft.desired.inputs.archived(reference)?;
+    Some(Source { declared, path: &archive.path, image })
 }
 
 /// Whether the Engine means the archive's image by the reference.

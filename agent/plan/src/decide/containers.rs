@@ -21,7 +21,7 @@ use crate::{
 
 /// Decides for one service.
 pub(super) fn decide(draft: &mut Draft<'_>, service: &DesiredService) {
-    if let Some(foreign) = foreign_name(draft, service) {
+    if let Some(foreign) = draft.desired.foreign_name(draft.observed, service) {
         let mut drift = draft.drift(service, None, DriftKind::ForeignName, "container_name");
         drift.want.clone_from(&foreign.name);
         drift.have = format!("a container that is not this stack's ({})", foreign.id.short());
@@ -135,16 +135,4 @@ fn surplus(
     let steps = remove(draft, container, cause, &[]);
     draft.find(drift, Verdict::Act(steps.clone()));
     steps
-}
-
-/// A container that has one of the names that are wanted, and is not this service's.
-fn foreign_name<'a>(draft: &Draft<'a>, service: &DesiredService) -> Option<&'a ObservedContainer> {
-    let names: Vec<String> = (1..=service.replicas.max(1))
-        .map(|number| container_name(&draft.desired.project_name, service, number))
-        .collect();
-    draft.observed.containers().find(|container| {
-        let ours = draft.desired.owns(container)
-            && container.labels.replica.as_ref().is_some_and(|replica| replica.service == service.name);
-        !ours && names.contains(&container.name)
-    })
 }

@@ -8,7 +8,6 @@ use crate::{
     desired::DesiredService,
     drift::{Drift, DriftKind, Subject},
     memory::{Brought, Pull},
-    reference::Reference,
     step::{Act, Remember, StepId, Verdict, Wait, WaitKind},
 };
 
@@ -139,9 +138,7 @@ pub(super) fn pull(
     cause: String,
 ) -> StepId {
     let reference = reference.to_owned();
-    let registry = Reference::parse(&reference).registry;
-    let login = draft.desired.inputs.logins.get(&registry).cloned();
-    let login = login.unwrap_or_else(|| Err(format!("x-agent.registries has no login for {registry}")));
+    let login = draft.desired.inputs.login(&reference);
     let step = draft.step(Act::PullImage { reference: reference.clone(), platform, login }, cause, &[]);
     draft.images.insert(reference.clone(), step);
     let pull = Pull { generation: draft.desired.generation.clone(), at: draft.now };
