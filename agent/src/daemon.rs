@@ -341,12 +341,15 @@ impl Agent {
         }
     }
 
-    /// All stacks that are declared, or that the Engine still has something of.
+    /// All stacks that are declared, or that the Engine still has something of: images, too, that they brought.
     pub fn stacks(&self) -> Vec<StackName> {
         let declared = self.declared.borrow();
+        let memory = &self.memory.borrow().memory;
+        let bringers = memory.stacks.iter().filter(|(_, memory)| !memory.brought.is_empty());
         let mut stacks: Vec<StackName> =
             declared.iter().flat_map(|declared| declared.stacks.keys().cloned()).collect();
         stacks.extend(self.owned.borrow().keys().cloned());
+        stacks.extend(bringers.map(|(stack, _)| stack.clone()));
         stacks.sort();
         stacks.dedup();
         stacks

@@ -55,6 +55,9 @@ impl Agent {
         desired.inputs.sources = self.bound_sources(&desired).await;
         let memory = self.memory.borrow().memory.stacks.get(stack).cloned().unwrap_or_default();
         let memory = memory.believed(clock::now());
+        if !memory.brought.is_empty() {
+            desired.inputs.declared_images = self.declared_images(Some(&want.generation));
+        }
         let observed = quoting::snapshot(observed, &want.secrets);
         let mut plan = decide(&desired, &observed, &memory, clock::now());
         annotate(&mut plan, &desired, &observed, &memory, &self.ear.happened());

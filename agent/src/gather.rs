@@ -8,6 +8,7 @@ pub(crate) mod bound;
 pub mod builds;
 pub mod declared;
 pub mod folders;
+pub mod images;
 pub mod inputs;
 pub mod logins;
 pub(crate) mod pass;

@@ -5,7 +5,6 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use docker::{Engine, perform};
 use plan::{
     account::{Outcomes, account},
-    decide::gone_stacks,
     ids::{Generation, ProjectName, StackName},
     memory::StackMemory,
     observed::Observed,
@@ -159,43 +158,8 @@ impl Agent {
         wake
     }
 
-    /// A stack that has left the profile: bring down what is ours of it, unless something holds that back.
-    async fn take_down(&self, stack: &StackName, asked: Instant) -> Option<Duration> {
-        let Ok((engine, observed)) = self.observe(asked).await else { return Some(AWAY) };
-        if !self.owned.borrow().contains_key(stack) {
-            self.store.forget(stack);
-            return None;
-        }
-        let guard = self.removal_guard();
-        let mut plan = gone_stacks(&observed, &self.host, stack, guard.as_deref());
-        let outcomes = self.perform(stack, &engine, &mut plan).await;
-        let said: Vec<Transition> = plan
-            .steps
-            .iter()
-            .filter_map(|step| {
-                let (event, message) = match outcomes.get(&step.id)? {
-                    Outcome::Done { .. } => (TransitionEvent::Done, format!("{}: {}", step.act, step.cause)),
-                    Outcome::Failed { error, .. } => {
-                        (TransitionEvent::Failed, format!("{}: {error}", step.act))
-                    }
-                    _ => return None,
-                };
-                let at = clock::now();
-                Some(Transition { at, stack: stack.clone(), event, drift: None, message, generation: None })
-            })
-            .collect();
-        report(self, &said);
-        let reason = guard.unwrap_or_else(|| "it is not declared any more and is brought down".to_owned());
-        if plan.steps.is_empty() {
-            self.tidy(&observed);
-        }
-        let phase = if plan.steps.is_empty() { Phase::Waiting } else { Phase::Working };
-        self.conclude(StackStatus { phase, last_pass: Some(clock::now()), ..unknown(stack, &reason) });
-        Some(if plan.steps.is_empty() { Duration::from_secs(60) } else { AGAIN })
-    }
-
     /// Removes plaintext that nothing uses.
-    fn tidy(&self, observed: &Observed) {
+    pub(super) fn tidy(&self, observed: &Observed) {
         if self.readings.are_over() {
             let wants = self.wants.borrow();
             tidy(&self.options.runtime_dir, Medium::Memory, wants.values(), bound(observed));
@@ -203,7 +167,7 @@ impl Agent {
     }
 
     /// Does the steps. A snapshot that another stack's pass took meanwhile shows half of them, and counts no more.
-    async fn perform(&self, stack: &StackName, engine: &Engine, plan: &mut Plan) -> Outcomes {
+    pub(super) async fn perform(&self, stack: &StackName, engine: &Engine, plan: &mut Plan) -> Outcomes {
         if plan.steps.is_empty() {
             return Outcomes::new();
         }
@@ -268,7 +232,7 @@ impl Agent {
     }
 
     /// Puts a stack's new status where it is read. "Since" stays where the phase does.
-    fn conclude(&self, mut status: StackStatus) {
+    pub(super) fn conclude(&self, mut status: StackStatus) {
         if let Some(before) = self.store.stack(&status.name).filter(|before| before.phase == status.phase) {
             status.since = before.since;
         }
@@ -290,5 +254,6 @@ fn wake(plan: &Plan, outcomes: &Outcomes, status: &StackStatus) -> Option<Durati
     retry.map(|ms| Duration::from_millis(ms.max(50)))
 }
 
+mod gone;
 #[cfg(test)]
 mod tests;

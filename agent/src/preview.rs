@@ -1,9 +1,8 @@
 //! What would a pass do, now or for a profile that is not activated? Reads only.
 
-use std::{collections::BTreeSet, path::Path, sync::Arc};
+use std::{path::Path, sync::Arc};
 
 use plan::{
-    container::from_service::image_of,
     decide::{gone_stacks, owned_stacks},
     ids::StackName,
     observed::Observed,
@@ -15,7 +14,7 @@ use crate::{
     beside::beside,
     daemon::Agent,
     gather::declared::Declared,
-    gather::{Source, Want, gather},
+    gather::{Source, Want, gather, images::to_look_at},
 };
 
 impl Agent {
@@ -38,13 +37,8 @@ impl Agent {
                 wants.push((name.clone(), want));
             }
         }
-        let images: BTreeSet<String> = wants
-            .iter()
-            .filter_map(|(_, want)| want.project.as_ref().ok())
-            .flat_map(|project| project.services.values().map(|service| image_of(project, service)))
-            .map(|image| image.expose().to_owned())
-            .chain(wants.iter().flat_map(|(_, want)| want.inputs.bases().cloned()))
-            .collect();
+        let mut images = to_look_at(wants.iter().map(|(_, want)| want));
+        images.extend(self.images_to_look_at());
         let (_, observed) = self.eyes.look(Instant::now(), images).await?;
         let mut stacks = Vec::new();
         for (name, want) in wants {

@@ -313,7 +313,9 @@ impl Engine {
                 self.delete(format!("/containers/{}?force=1", id(container)?), deadline).await?
             }
             Act::RemoveNetwork { id, .. } => self.delete(format!("/networks/{id}"), deadline).await?,
-            Act::RemoveImage { id } => self.delete(format!("/images/{id}"), deadline).await?,
+            Act::RemoveImage { name, .. } => {
+                self.delete(format!("/images/{}?noprune=1", path(name)), deadline).await?
+            }
             Act::RunHook { container, hook } => return self.hook(&id(container)?, hook, deadline).await,
             Act::LoadImage { archive, reference } => return self.load(archive, reference, deadline).await,
             Act::BuildImage { build } => return self.build(build, deadline, say).await,

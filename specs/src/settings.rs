@@ -11,6 +11,7 @@
 //! | `update` | `{keep_old: bool, order: auto\|start-first\|stop-first, monitor: DURATION, rollback: bool}` | `{true, auto, 10s, true}` |
 //! | `on_secret_change` | `recreate`, `restart`, `signal:NAME` or `none`; or a map by service | `recreate` |
 //! | `images` | image archives to load instead of pulling, relative to the stack | none |
+//! | `prune_images` | superseded images that the agent brought: `{older_than: DURATION, keep_last: N}`, or `never` | `{168h, 2}` |
 //! | `registries` | logins by registry: `{HOST: {username, password_file}}` or `{HOST: {identity_token_file}}`; files encrypted or not, relative to the stack | none |
 //! | `ensure_dirs` | folders to make: `{path, owner, group, mode}` | none |
 //! | `health_deadline` | how long a container may be `starting` before that is reported | `2m` |
@@ -18,6 +19,8 @@
 //! | `remove_orphans` | remove containers of services that are no longer declared | `true` |
 //! | `allow_empty` | (`agent.yaml` only) a profile without stacks removes them all | `false` |
 //! | `notify` | (`agent.yaml` only) whom `agentctl notify` tells of what | nobody |
+
+mod images;
 
 use std::collections::BTreeMap;
 
@@ -28,6 +31,8 @@ use crate::{
     model::Duration,
     values::{parse_duration, scalar_text},
 };
+
+pub use images::{PruneImages, RegistryLogin};
 
 /// The settings of one stack, or of the host.
 #[derive(Debug, Clone, PartialEq)]
@@ -44,6 +49,8 @@ pub struct AgentSettings {
     pub on_secret_change: BTreeMap<String, SecretChange>,
     /// Image archives.
     pub images: Vec<Text>,
+    /// When images that the agent brought and that nothing uses any more are removed.
+    pub prune_images: PruneImages,
     /// Logins by registry.
     pub registries: BTreeMap<String, RegistryLogin>,
     /// Folders to make.
@@ -67,6 +74,7 @@ impl Default for AgentSettings {
             update: UpdatePolicy::default(),
             on_secret_change: BTreeMap::new(),
             images: Vec::new(),
+            prune_images: PruneImages::default(),
             registries: BTreeMap::new(),
             ensure_dirs: Vec::new(),
             health_deadline: Duration(120_000_000_000),
@@ -86,17 +94,6 @@ pub struct RequiredMount {
     pub fs_type: Option<String>,
     /// Reported where missing, and not waited for.
     pub optional: bool,
-}
-
-/// `registries.HOST`.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct RegistryLogin {
-    /// The user's name.
-    pub username: Text,
-    /// The file with the password or the access token: `./ghcr.age`, or `./all.yaml#ghcr/token`.
-    pub password_file: Option<Text>,
-    /// The file with an identity token, as `docker login` gets one from registries with OAuth.
-    pub identity_token_file: Option<Text>,
 }
 
 /// `drift`.
@@ -200,13 +197,14 @@ pub fn decode(document: &Node, mut settings: AgentSettings, problems: &mut Vec<P
     settings
 }
 
-const KEYS: [&str; 13] = [
+const KEYS: [&str; 14] = [
     "env_files",
     "requires_mounts",
     "drift",
     "update",
     "on_secret_change",
     "images",
+    "prune_images",
     "registries",
     "ensure_dirs",
     "health_deadline",
@@ -240,7 +238,8 @@ impl AgentSettings {
         match key {
             "env_files" => self.env_files = texts(node)?,
             "images" => self.images = texts(node)?,
-            "registries" => self.registries = registries(node)?,
+            "prune_images" => self.prune_images = images::prune_images(node)?,
+            "registries" => self.registries = images::registries(node)?,
             "requires_mounts" => self.requires_mounts = list(node, required_mount)?,
             "ensure_dirs" => self.ensure_dirs = list(node, ensured_folder)?,
             "drift" => self.drift = drift_policy(node)?,
@@ -342,32 +341,6 @@ fn ensured_folder(node: &Node) -> Result<EnsuredFolder, Message> {
         group: text("group"),
         mode,
     })
-}
-
-fn registries(node: &Node) -> Result<BTreeMap<String, RegistryLogin>, Message> {
-    let map =
-        node.as_map().ok_or_else(|| message!("expected a mapping by registry, found {}", node.kind()))?;
-    map.iter().map(|(host, entry)| Ok((host.expose().to_owned(), registry_login(&entry.node)?))).collect()
-}
-
-fn registry_login(node: &Node) -> Result<RegistryLogin, Message> {
-    if node.get("password").is_some() {
-        return Err(message!(
-            "a password does not stand in the spec: put it into a file, encrypted or not, and name that as \
-             password_file"
-        ));
-    }
-    fields(node, &["username", "password_file", "identity_token_file"])?;
-    let text = |key: &str| {
-        node.get(key).map(|node| word(node).map(|_| node.as_text().cloned().unwrap_or_default())).transpose()
-    };
-    let (username, password_file, identity_token_file) =
-        (text("username")?, text("password_file")?, text("identity_token_file")?);
-    match (&username, &password_file, &identity_token_file) {
-        (Some(_), Some(_), None) | (None, None, Some(_)) => {}
-        _ => return Err(message!("expected username and password_file, or identity_token_file")),
-    }
-    Ok(RegistryLogin { username: username.unwrap_or_default(), password_file, identity_token_file })
 }
 
 fn rooted(path: String) -> Result<String, Message> {

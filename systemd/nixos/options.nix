@@ -20,6 +20,8 @@ let
       requiresMounts = lib.mkBefore cfg.defaults.requiresMounts;
       drift = lib.mkIf (cfg.defaults.drift != null) (lib.mkDefault cfg.defaults.drift);
       update = weak cfg.defaults.update;
+      pruneImages = lib.mkIf (cfg.defaults.pruneImages != null) (lib.mkDefault cfg.defaults.pruneImages);
+      registries = weak cfg.defaults.registries;
       healthDeadline = lib.mkDefault cfg.defaults.healthDeadline;
       unsetVariables = lib.mkDefault cfg.defaults.unsetVariables;
       removeOrphans = lib.mkDefault cfg.defaults.removeOrphans;

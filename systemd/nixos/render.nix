@@ -25,6 +25,7 @@ let
       }
     else
       path;
+  ownOrNull = path: if path == null then null else "${own path}";
   # What a Nix path or a store path names is brought along; any other path is the host's.
   isBrought = path: builtins.isPath path || inStore path;
 
@@ -82,6 +83,22 @@ rec {
         keep_old = stack.update.keepOld;
         inherit (stack.update) order monitor rollback;
       };
+      prune_images =
+        if lib.isAttrs stack.pruneImages then
+          set {
+            older_than = stack.pruneImages.olderThan;
+            keep_last = stack.pruneImages.keepLast;
+          }
+        else
+          stack.pruneImages;
+      registries = lib.mapAttrs (
+        _: login:
+        set {
+          inherit (login) username;
+          password_file = ownOrNull login.passwordFile;
+          identity_token_file = ownOrNull login.identityTokenFile;
+        }
+      ) stack.registries;
       on_secret_change = stack.secrets.onChange;
       ensure_dirs = lib.mapAttrsToList (
         path: folder:

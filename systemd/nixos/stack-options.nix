@@ -69,6 +69,27 @@ let
       mode = optional (types.strMatching "0?[0-7]{3,4}") "0750" "Permission bits, octal.";
     };
   };
+
+  pruning = types.submodule {
+    options = {
+      olderThan = optional duration "720h" "How long an image must have been unused; a week where null.";
+      keepLast =
+        optional types.ints.unsigned 1
+          "How many unused images of each repository are kept at any age; two where null.";
+    };
+  };
+
+  login = types.submodule {
+    options = {
+      username = optional types.str "me" "The user's name.";
+      passwordFile =
+        optional types.path "/run/secrets/all.yaml#ghcr/token"
+          "The file with the password or the access token, encrypted or not; `#` and a path for one key of it.";
+      identityTokenFile =
+        optional types.path "/run/secrets/quay"
+          "The file with an identity token, instead of both.";
+    };
+  };
 in
 {
   # Those that `services.compose-agent.defaults` has, too.
@@ -139,6 +160,33 @@ in
       rollback =
         optional types.bool false
           "Whether the old one is started again where the new one fails.";
+    };
+    pruneImages = mkOption {
+      type = types.nullOr (types.either (types.enum [ "never" ]) pruning);
+      default = null;
+      example = {
+        olderThan = "720h";
+        keepLast = 1;
+      };
+      description = ''
+        When images that the agent brought, and that nothing declares or runs any more, are removed: `never`, or once
+        they have been unused for `olderThan` (a week where null) and are not among the last `keepLast` (two where null)
+        of their repository.
+      '';
+    };
+    registries = mkOption {
+      type = types.attrsOf login;
+      default = { };
+      example = {
+        "ghcr.io" = {
+          username = "me";
+          passwordFile = "/run/secrets/ghcr";
+        };
+      };
+      description = ''
+        Logins by registry. A Nix path is brought along, as the ciphertext that it is; an absolute path in a string is
+        read on the host.
+      '';
     };
     healthDeadline =
       optional duration "5m"

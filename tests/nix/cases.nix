@@ -388,6 +388,11 @@ exampleCases
               healthDeadline = "7m";
               requiresMounts = [ "/mnt/a" ];
               update.order = "stop-first";
+              pruneImages = "never";
+              registries = {
+                "quay.io".identityTokenFile = "/run/secrets/all";
+                "ghcr.io".identityTokenFile = "/run/secrets/all";
+              };
             };
           }
           (stack "web" (
@@ -396,6 +401,11 @@ exampleCases
               drift = "ignore";
               requiresMounts = [ "/mnt/b" ];
               update.rollback = false;
+              pruneImages.keepLast = 7;
+              registries."ghcr.io" = {
+                username = "me";
+                passwordFile = "/run/secrets/own#key";
+              };
             }
           ))
         ]
@@ -411,6 +421,10 @@ exampleCases
       ]
     && web.update.order == "stop-first"
     && web.update.rollback == false
+    && web.pruneImages.keepLast == 7
+    && web.registries."quay.io".identityTokenFile == "/run/secrets/all"
+    && web.registries."ghcr.io".passwordFile == "/run/secrets/own#key"
+    && web.registries."ghcr.io".identityTokenFile == null
   ) "not merged";
   "no unit where it is not enabled" = holds (
     (evaluate [ { services.compose-agent.stacks.web = service { }; } ]).config.system.build.units == { }

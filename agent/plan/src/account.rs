@@ -15,7 +15,7 @@ use crate::{
     contest,
     desired::Desired,
     ids::Time,
-    memory::StackMemory,
+    memory::{Pruning, StackMemory},
     observed::Observed,
     status::{HealthSummary, Phase, ServiceStatus, StackStatus, Transition, TransitionEvent},
     step::{Outcome, Plan, StepId, Verdict, WaitKind},
@@ -36,7 +36,7 @@ pub fn account(
     let mut next = memory.clone();
     let mut transitions = Vec::new();
     let failed = remember_failures(plan, observed, outcomes, &mut next, now);
-    keep_memos(plan, outcomes, &mut next);
+    keep_memos(plan, observed, outcomes, &mut next);
     forget_the_gone(plan, observed, &mut next);
     remember_bound(desired, observed, &mut next);
     count_corrections(desired, (plan, outcomes), &mut next, now);
@@ -58,6 +58,7 @@ pub fn account(
             generation: Some(desired.generation.clone()),
         });
     }
+    next.pruning = Pruning::of(desired.project.settings.prune_images);
     next.phase = Some((phase, since));
     next.open.clone_from(&open);
     next.waiting.clone_from(&waiting);
@@ -83,6 +84,13 @@ pub fn account(
         last_pass: Some(now),
     };
     (status, next, transitions)
+}
+
+/// What is remembered of the steps of a stack that is not declared any more.
+pub fn remember_steps(done: (&Plan, &Outcomes), observed: &Observed, memory: &mut StackMemory, now: Time) {
+    let (plan, outcomes) = done;
+    remember_failures(plan, observed, outcomes, memory, now);
+    keep_memos(plan, observed, outcomes, memory);
 }
 
 fn phase(plan: &Plan, failed: Option<&str>) -> (Phase, String) {

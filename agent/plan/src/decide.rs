@@ -14,6 +14,7 @@ mod objects;
 mod order;
 mod orphans;
 mod proof;
+mod prune;
 mod repair;
 mod replace;
 mod restrain;
@@ -25,12 +26,13 @@ use crate::{
     desired::Desired,
     drift::DriftKind,
     ids::Time,
-    memory::StackMemory,
+    memory::{Pruning, StackMemory},
     observed::Observed,
     step::{Plan, WaitKind},
 };
 
 pub use orphans::{gone_stacks, owned_stacks};
+pub use prune::prune_gone;
 
 use draft::Draft;
 
@@ -63,7 +65,12 @@ pub fn decide(desired: &Desired, observed: &Observed, memory: &StackMemory, now:
     if desired.project.settings.remove_orphans {
         orphans::decide(&mut draft);
     }
-    restrain::restrain(draft.finish(), &desired.project.settings.drift, memory, now)
+    let mut plan = restrain::restrain(draft.finish(), &desired.project.settings.drift, memory, now);
+    if hold.is_none() {
+        let policy = Pruning::of(desired.project.settings.prune_images);
+        prune::prune(&mut plan, policy, &desired.inputs.declared_images, (observed, memory), now);
+    }
+    plan
 }
 
 /// The services, dependencies first.

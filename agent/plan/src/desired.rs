@@ -177,11 +177,25 @@ pub struct Inputs {
     pub builds: BTreeMap<String, Result<Build, String>>,
     /// The image archives of `x-agent.images`, by the path as declared.
     pub archives: BTreeMap<PathBuf, Archive>,
+    /// What all stacks of the host say about images.
+    pub declared_images: DeclaredImages,
     /// Digests of contents that no file has (`content:`, `environment:`) and that are copied into the container, by
     /// [`content_path`].
     pub contents: BTreeMap<PathBuf, String>,
     /// The host's digest key, where it is known: hashes of services with secrets are keyed with it.
     pub key: Option<DigestKey>,
+}
+
+/// The images that the stacks of the host declare: what none of them means, and nobody runs, may go.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum DeclaredImages {
+    /// Not every stack has been read yet.
+    #[default]
+    Unread,
+    /// This stack does not load: nobody knows what it declares.
+    Unknown(StackName),
+    /// The references.
+    Known(BTreeSet<String>),
 }
 
 /// Under which path the content of an entry of `secrets:` or `configs:` is known that no file has. No file of the

@@ -60,6 +60,8 @@ pub struct StackMemory {
     pub adopted_builds: BTreeMap<String, String>,
     /// Images that the agent itself has brought to the Engine, by id.
     pub brought: BTreeMap<String, Brought>,
+    /// When images that it brought are removed, as its spec said last: it counts on when the stack is gone.
+    pub pruning: Option<Pruning>,
     /// The generation of the last pass.
     pub generation: Option<Generation>,
     /// When each correction was made for this generation, by [`crate::drift::Drift::key`], to see when somebody else
@@ -83,6 +85,9 @@ impl StackMemory {
         }
         if let Some(restart) = &mut self.restart {
             restart.at = restart.at.min(now);
+        }
+        for brought in self.brought.values_mut() {
+            brought.unused_since = brought.unused_since.map(|since| since.min(now));
         }
         for made in self.corrections.values_mut() {
             made.retain(|at| *at <= now);
@@ -155,6 +160,25 @@ pub struct Brought {
     pub from: Option<String>,
     /// When.
     pub at: Time,
+    /// Since when nothing declares or runs it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unused_since: Option<Time>,
+}
+
+/// `x-agent.prune_images`, where it is not `never`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pruning {
+    /// An image that has been unused for less is kept, in milliseconds.
+    pub older_than_ms: i64,
+    /// So many of each repository are kept at any age, those that were used last.
+    pub keep_last: usize,
+}
+
+impl Brought {
+    /// An image that comes now.
+    pub fn new(reference: &str, from: Option<String>, at: Time) -> Self {
+        Self { reference: reference.to_owned(), from, at, unused_since: None }
+    }
 }
 
 #[cfg(test)]
@@ -169,6 +193,8 @@ mod tests {
             backoff: [("a".into(), backoff(ahead)), ("b".into(), backoff(now.plus_ms(MOST)))].into(),
             restart: Some(Restart { service: None, at: ahead, by: "uid 0".into() }),
             corrections: [("c".into(), vec![Time(5), ahead])].into(),
+            brought: [("d".into(), Brought { unused_since: Some(ahead), ..Brought::new("a:1", None, now) })]
+                .into(),
             ..StackMemory::default()
         };
         let believed = memory.believed(now);
@@ -176,5 +202,6 @@ mod tests {
         assert_eq!(believed.backoff["b"].until, now.plus_ms(MOST), "as long as any wait may be");
         assert_eq!(believed.restart.map(|restart| restart.at), Some(now));
         assert_eq!(believed.corrections["c"], [Time(5)]);
+        assert_eq!(believed.brought["d"].unused_since, Some(now));
     }
 }

@@ -102,6 +102,8 @@ pub struct Owner {
 pub struct ImageFacts {
     /// The image's id.
     pub id: Option<ImageId>,
+    /// `RepoTags`.
+    pub tags: Vec<String>,
     /// `RepoDigests`.
     pub digests: Vec<String>,
     /// `Config.Cmd`.

@@ -69,6 +69,18 @@ pub enum Remember {
         /// How, and for what.
         brought: crate::memory::Brought,
     },
+    /// An image that the agent brought is used again, or is not used any more.
+    Unused {
+        /// Its id.
+        image: String,
+        /// Since when.
+        since: Option<crate::ids::Time>,
+    },
+    /// An image that the agent brought is not on the Engine any more.
+    Forgotten {
+        /// Its id.
+        image: String,
+    },
     /// An image that somebody else has built is taken as it is.
     AdoptedBuild {
         /// The reference.
@@ -254,10 +266,14 @@ pub enum Act {
         /// The command and how to run it.
         hook: Hook,
     },
-    /// `DELETE /images/ID`: a superseded image that the agent's own update left behind.
+    /// `DELETE /images/NAME`, never by force: an image that the agent brought and that nothing uses any more.
     RemoveImage {
         /// The id.
         id: String,
+        /// The reference that it was brought for, for messages.
+        reference: String,
+        /// What the Engine is asked to remove: the reference, or the id where no name is left. Other names survive.
+        name: String,
     },
 }
 
@@ -492,7 +508,7 @@ impl fmt::Display for Act {
             Self::UpdateContainer { container, .. } => write!(f, "update {container}"),
             Self::UnpauseContainer { container } => write!(f, "unpause {container}"),
             Self::RunHook { container, .. } => write!(f, "run a hook in {container}"),
-            Self::RemoveImage { id } => write!(f, "remove image {id}"),
+            Self::RemoveImage { id, reference, .. } => write!(f, "remove image {reference}, {id}"),
         }
     }
 }

@@ -1,15 +1,9 @@
 //! What does a pass of one stack read: its spec, the Engine's snapshot, and what the host has for it?
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    path::PathBuf,
-    rc::Rc,
-    sync::Arc,
-};
+use std::{collections::BTreeMap, path::PathBuf, rc::Rc, sync::Arc};
 
 use docker::Engine;
 use plan::{
-    container::from_service::image_of,
     decide::owned_stacks,
     desired::RequiredMount,
     ids::{Generation, ProjectName, StackName},
@@ -73,15 +67,7 @@ impl Agent {
 
     /// A snapshot, and what it says about stacks that are not declared.
     pub(crate) async fn observe(&self, asked: Instant) -> Result<(Engine, Rc<Observed>), String> {
-        let images: BTreeSet<String> = {
-            let wants = self.wants.borrow();
-            let projects = wants.values().filter_map(|want| want.project.as_ref().ok());
-            let names =
-                projects.flat_map(|project| project.services.values().map(move |service| (project, service)));
-            let images = names.map(|(project, service)| image_of(project, service).expose().to_owned());
-            images.chain(wants.values().flat_map(|want| want.inputs.bases().cloned())).collect()
-        };
-        let seen = self.eyes.look(asked, images).await;
+        let seen = self.eyes.look(asked, self.images_to_look_at()).await;
         self.store.set_engine(self.eyes.status(seen.as_ref().err().map(String::as_str)));
         let (engine, observed) = seen?;
         let declared =

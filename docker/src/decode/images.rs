@@ -15,6 +15,7 @@ pub fn image(value: &Value) -> ImageFacts {
     let keys = |value: &Value| entries(value).map(|(key, _)| key.clone()).collect();
     ImageFacts {
         id: value["Id"].as_str().map(Into::into),
+        tags: list(&value["RepoTags"]),
         digests: list(&value["RepoDigests"]),
         command: list(&config["Cmd"]),
         entrypoint: list(&config["Entrypoint"]),

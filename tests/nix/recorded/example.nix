@@ -19,7 +19,11 @@
     ];
     allowEmpty = true;
     waitOnSwitch.enable = true;
-    defaults.drift = "report";
+    defaults = {
+      drift = "report";
+      pruneImages = "never";
+      registries."ghcr.io".identityTokenFile = "/run/secrets/ghcr";
+    };
     stacks.values = {
       compose.services.web = {
         image = "nginx:\${TAG}";
@@ -43,6 +47,11 @@
           text = "an archive";
         })
       ];
+      pruneImages.keepLast = 1;
+      registries."registry.example.com:5000" = {
+        username = "ci";
+        passwordFile = ../fixtures/tls.key;
+      };
       requiresMounts = [
         "/mnt/data"
         {

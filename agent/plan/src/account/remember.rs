@@ -23,6 +23,12 @@ pub(super) fn remember_failures(
     for step in &plan.steps {
         let key = backoff_key(&step.act, plan, observed);
         match outcomes.get(&step.id) {
+            // An image that somebody builds upon is theirs now.
+            Some(Outcome::Failed { retry: Retry::Now | Retry::Never, .. })
+                if let Act::RemoveImage { id, .. } = &step.act =>
+            {
+                memory.brought.remove(id);
+            }
             Some(Outcome::Failed { error, retry }) => {
                 first.get_or_insert_with(|| format!("{}: {error}", step.act));
                 // The world moved under us: the next pass sees it as it is.
@@ -39,7 +45,8 @@ pub(super) fn remember_failures(
                 first.get_or_insert_with(|| format!("{}: {error}", step.act));
             }
             Some(Outcome::Done { .. })
-                if matches!(step.act, Act::StartContainer { .. }) || step.act.brings_image() =>
+                if matches!(step.act, Act::StartContainer { .. } | Act::RemoveImage { .. })
+                    || step.act.brings_image() =>
             {
                 memory.backoff.remove(&key);
             }
@@ -50,7 +57,7 @@ pub(super) fn remember_failures(
 }
 
 /// What the plan asked to remember, where its step was done.
-pub(super) fn keep_memos(plan: &Plan, outcomes: &Outcomes, memory: &mut StackMemory) {
+pub(super) fn keep_memos(plan: &Plan, observed: &Observed, outcomes: &Outcomes, memory: &mut StackMemory) {
     let done = |step: StepId| matches!(outcomes.get(&step), Some(Outcome::Done { .. }));
     for memo in plan.memos.iter().filter(|memo| memo.step.is_none_or(done)) {
         match memo.what.clone() {
@@ -65,9 +72,19 @@ pub(super) fn keep_memos(plan: &Plan, outcomes: &Outcomes, memory: &mut StackMem
             }
             Remember::Brought { brought } => {
                 if let Some(Outcome::Done { made: Some(id) }) = memo.step.and_then(|step| outcomes.get(&step))
+                    // A pull that found what somebody else has brought has brought nothing.
+                    && (brought.from.is_some() || !observed.images.contains_key(id))
                 {
                     memory.brought.insert(id.clone(), brought);
                 }
+            }
+            Remember::Unused { image, since } => {
+                if let Some(brought) = memory.brought.get_mut(&image) {
+                    brought.unused_since = since;
+                }
+            }
+            Remember::Forgotten { image } => {
+                memory.brought.remove(&image);
             }
             Remember::AdoptedBuild { reference, digest } => {
                 memory.adopted_builds.insert(reference, digest);
@@ -140,6 +157,7 @@ fn backoff_key(act: &Act, plan: &Plan, observed: &Observed) -> String {
         Act::PullImage { reference, .. } => return reference.clone(),
         Act::BuildImage { build } => return build.reference.clone(),
         Act::LoadImage { archive, .. } => return archive.display().to_string(),
+        Act::RemoveImage { id, .. } => return id.clone(),
         Act::CreateContainer(new) => Some(new.replica.service.to_string()),
         other => match other.target() {
             Some(Target::Existing { id, .. }) => {

@@ -117,7 +117,7 @@ fn load(draft: &mut Draft<'_>, reference: &str, source: Source<'_>) -> StepId {
     let step = draft.step(act, cause, &[]);
     draft.images.insert(reference.to_owned(), step);
     let from = source.image.ids.first().map(ToString::to_string);
-    let brought = Brought { reference: reference.to_owned(), from, at: draft.now };
+    let brought = Brought::new(reference, from, draft.now);
     draft.remember(Some(step), Remember::Brought { brought });
     step
 }

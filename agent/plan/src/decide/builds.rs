@@ -107,8 +107,7 @@ fn step(draft: &mut Draft<'_>, service: &DesiredService, build: &Build) -> StepI
     let act = Act::BuildImage { build: std::sync::Arc::new(build.clone()) };
     let step = draft.step(act, cause, &after);
     draft.images.insert(build.reference.clone(), step);
-    let brought =
-        Brought { reference: build.reference.clone(), from: Some(build.digest.clone()), at: draft.now };
+    let brought = Brought::new(&build.reference, Some(build.digest.clone()), draft.now);
     draft.remember(Some(step), Remember::Brought { brought });
     step
 }

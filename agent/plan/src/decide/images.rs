@@ -142,7 +142,7 @@ pub(super) fn pull(
     let step = draft.step(Act::PullImage { reference: reference.clone(), platform, login }, cause, &[]);
     draft.images.insert(reference.clone(), step);
     let pull = Pull { generation: draft.desired.generation.clone(), at: draft.now };
-    let brought = Brought { reference: reference.clone(), from: None, at: draft.now };
+    let brought = Brought::new(&reference, None, draft.now);
     draft.remember(Some(step), Remember::Brought { brought });
     draft.remember(Some(step), Remember::Pulled { reference, pull });
     step

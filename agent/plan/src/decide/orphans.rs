@@ -143,7 +143,8 @@ pub fn gone_stacks(observed: &Observed, host: &str, stack: &StackName, guard: Op
     plan
 }
 
-fn push(plan: &mut Plan, act: Act, cause: &str, after: &[StepId]) -> StepId {
+/// Adds a step to a plan that is no draft any more.
+pub(super) fn push(plan: &mut Plan, act: Act, cause: &str, after: &[StepId]) -> StepId {
     let id = StepId(u32::try_from(plan.steps.len()).unwrap_or(u32::MAX));
     let interrupts = matches!(act, Act::StopContainer { .. } | Act::RemoveContainer { .. });
     plan.steps.push(Step {

@@ -2,8 +2,9 @@
 
 use plan::{
     build::Build,
-    desired::{Archive, ArchivedImage},
-    status::Phase,
+    desired::{Archive, ArchivedImage, DeclaredImages},
+    resource::ImageFacts,
+    status::{Phase, TransitionEvent},
 };
 
 use crate::world::World;
@@ -142,4 +143,96 @@ fn an_image_that_compose_has_built_is_kept_until_its_input_changes() {
         world.converge(&yaml);
         assert_ne!(world.id("p-web-1"), web, "{policy}");
     }
+}
+
+const PRUNED: &str = "
+name: p
+x-agent: {images: [web.tar], prune_images: POLICY, update: {keep_old: false}}
+services: {web: {image: 'web:1'}}
+";
+
+/// A stack whose image comes in one version after the other, an hour between them.
+fn renewed(policy: &str, versions: &[&str]) -> (World, String) {
+    let yaml = PRUNED.replace("POLICY", policy);
+    let mut world = World::new(&[]);
+    world.inputs.declared_images = DeclaredImages::Known(["web:1".to_owned()].into());
+    for id in versions {
+        world.inputs.archives = [archive(&format!("/store/{id}.tar"), Ok(("web:1", *id)))].into();
+        world.converge(&yaml);
+        world.now = world.now.plus_ms(3_600_000);
+    }
+    (world, yaml)
+}
+
+fn removed(world: &World) -> Vec<&str> {
+    world.done.iter().filter_map(|act| act.strip_prefix("remove image web:1, ")).collect()
+}
+
+#[test]
+fn a_superseded_image_goes_once_it_is_old_and_not_among_the_last() {
+    for (policy, gone) in [
+        ("{older_than: 0s, keep_last: 0}", vec!["a", "b", "c"]),
+        ("{older_than: 0s, keep_last: 2}", vec!["a"]),
+        ("{older_than: 90m, keep_last: 0}", vec!["a", "b"]),
+        ("{older_than: 90m, keep_last: 2}", vec!["a"]),
+        ("{older_than: 720h, keep_last: 0}", vec![]),
+        ("never", vec![]),
+    ] {
+        let (mut world, yaml) = renewed(policy, &["a", "b", "c", "d"]);
+        world.converge(&yaml);
+        assert_eq!(removed(&world), gone, "{policy}");
+        let said = |words: &str| {
+            let done = world.said.iter().filter(|said| said.event == TransitionEvent::Done);
+            done.filter(|said| said.message.contains(words)).count()
+        };
+        assert_eq!(said("remove image"), gone.len(), "one line each");
+        assert_eq!(world.memory.brought.len(), 4 - gone.len(), "what is gone is forgotten");
+    }
+}
+
+#[test]
+fn an_image_that_somebody_uses_declares_or_has_named_is_kept() {
+    const ALL: &str = "{older_than: 0s, keep_last: 0}";
+    let unless = |change: &dyn Fn(&mut World)| {
+        let (mut world, yaml) = renewed(&ALL.replace("0s", "1h"), &["a", "b"]);
+        change(&mut world);
+        world.now = world.now.plus_ms(3_600_000);
+        let status = world.converge(&yaml);
+        (removed(&world).len(), status)
+    };
+    assert_eq!(unless(&|_| {}).0, 1, "the control");
+    let foreign = |world: &mut World| {
+        world.add_foreign("somebody");
+        world.change("somebody", |container| container.image_id = "a".into());
+    };
+    assert_eq!(unless(&foreign).0, 0, "a container runs it");
+    let tagged = |world: &mut World, name: &str| {
+        let tags = vec![name.to_owned()];
+        let facts = ImageFacts { id: Some("a".into()), tags, ..ImageFacts::default() };
+        world.observed.images.insert("a".to_owned(), facts);
+    };
+    assert_eq!(unless(&|world| tagged(world, "mine:1")).0, 0, "somebody has given it a name");
+    let elsewhere = |world: &mut World| {
+        tagged(world, "other:1");
+        let declared = ["web:1", "docker.io/library/other:1"].map(str::to_owned);
+        world.inputs.declared_images = DeclaredImages::Known(declared.into());
+    };
+    assert_eq!(unless(&elsewhere).0, 0, "another stack declares it");
+    assert_eq!(unless(&|world| world.inputs.declared_images = DeclaredImages::Unread).0, 0);
+    let broken = |world: &mut World| world.inputs.declared_images = DeclaredImages::Unknown("db".into());
+    let (gone, status) = unless(&broken);
+    let why = "no image is removed while the stack db, which may declare it, does not load";
+    assert!(gone == 0 && status.drift.iter().any(|open| open.verdict.contains(why)), "{status:#?}");
+}
+
+#[test]
+fn an_image_that_is_used_again_counts_as_new_and_one_that_the_engine_keeps_is_let_be() {
+    let (mut world, yaml) = renewed("{older_than: 90m, keep_last: 0}", &["a", "b", "a"]);
+    world.converge(&yaml);
+    assert_eq!(world.memory.brought["a"].unused_since, None, "a rollback has brought it back");
+    assert!(world.memory.brought["b"].unused_since.is_some());
+
+    let (mut world, yaml) = renewed("{older_than: 0s, keep_last: 0}", &["built-upon", "b"]);
+    let status = world.converge(&yaml);
+    assert_eq!((removed(&world), status.phase), (vec!["built-upon"], Phase::Converged), "it is tried once");
 }

@@ -212,10 +212,12 @@ impl World {
                 if reference.contains("unreachable") {
                     return Outcome::Failed { error: "no such host".into(), retry: Retry::Later };
                 }
-                let facts =
-                    ImageFacts { id: Some(format!("sha256:{reference}").into()), ..ImageFacts::default() };
-                self.observed.images.insert(reference.clone(), facts.clone());
-                self.observed.images.insert(format!("sha256:{reference}"), facts);
+                let id = format!("sha256:{reference}");
+                self.put_image(
+                    reference,
+                    ImageFacts { id: Some(id.as_str().into()), ..ImageFacts::default() },
+                );
+                return Outcome::Done { made: Some(id) };
             }
             Act::BuildImage { build } => {
                 if build.digest.contains("broken") {
@@ -224,8 +226,7 @@ impl World {
                 let id = format!("sha256:built-{}", build.digest);
                 let labels = [(labels::BUILD.to_owned(), build.digest.clone())].into();
                 let facts = ImageFacts { id: Some(id.as_str().into()), labels, ..ImageFacts::default() };
-                self.observed.images.insert(build.reference.clone(), facts.clone());
-                self.observed.images.insert(id.clone(), facts);
+                self.put_image(&build.reference, facts);
                 return Outcome::Done { made: Some(id) };
             }
             Act::LoadImage { archive, reference } => {
@@ -238,11 +239,20 @@ impl World {
                     .values()
                     .find(|found| found.path == *archive)
                     .and_then(|found| found.images.as_ref().ok()?.first()?.ids.last().cloned());
-                let facts = ImageFacts { id: id.clone(), ..ImageFacts::default() };
-                let made = id.map(|id| id.to_string());
-                self.observed.images.insert(reference.clone(), facts.clone());
-                self.observed.images.extend(made.clone().map(|id| (id, facts)));
-                return Outcome::Done { made };
+                self.put_image(reference, ImageFacts { id: id.clone(), ..ImageFacts::default() });
+                return Outcome::Done { made: id.map(|id| id.to_string()) };
+            }
+            Act::RemoveImage { id, name, .. } => {
+                if id.contains("built-upon") {
+                    let error = "image has dependent child images".to_owned();
+                    return Outcome::Failed { error, retry: Retry::Now };
+                }
+                let used = self.observed.containers().any(|found| found.image_id.as_str() == id);
+                assert!(!used, "an image in use is not removed");
+                self.observed.images.retain(|known, facts| {
+                    facts.tags.retain(|tag| tag != name);
+                    known != name && (known != id || !facts.tags.is_empty())
+                });
             }
             Act::CreateNetwork { key, spec, labels } => {
                 self.observed.networks.push(ObservedNetwork {
@@ -314,6 +324,15 @@ impl World {
             other => panic!("this Engine does not know how to {other}"),
         }
         Outcome::Done { made: None }
+    }
+
+    /// A reference means another image from now on.
+    pub(crate) fn put_image(&mut self, reference: &str, facts: ImageFacts) {
+        let images = &mut self.observed.images;
+        images.values_mut().for_each(|facts| facts.tags.retain(|tag| tag != reference));
+        let facts = ImageFacts { tags: vec![reference.to_owned()], ..facts };
+        images.extend(facts.id.clone().map(|id| (id.to_string(), facts.clone())));
+        images.insert(reference.to_owned(), facts);
     }
 
     fn by_id(&mut self, id: &str) -> &mut ObservedContainer {
