@@ -1,6 +1,6 @@
-//! The stacks of a real homelab: what do they declare, and do they run?
+//! Stacks that others have written: what do they declare, and do they run?
 //!
-//! Their compose files are read from the corpus beside the repository, where it is there; their images are stand-ins.
+//! They are read from the corpus beside the repository, where it is there; their images are stand-ins.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -11,26 +11,62 @@ use std::{
 
 use serde_json::Value;
 
-use crate::Engine;
+use crate::{Engine, Profile};
 
-/// One stack of the corpus that a Nix unit ran.
+/// One stack of the corpus.
 #[derive(Debug)]
 pub struct Stack {
     /// Its folder's name in the profile.
     pub name: String,
     /// Its compose file.
     pub compose: String,
-    /// Files beside it.
-    pub siblings: Vec<PathBuf>,
-    /// What its `.env` gives.
+    /// Files beside it and below: path and text.
+    pub files: BTreeMap<String, String>,
+    /// What its `.env` gives, where it is none of the files.
     pub env: BTreeMap<String, String>,
     /// What it declares, as `agentctl config` says.
     pub project: Value,
 }
 
-/// Where the corpus is, where it is there.
-pub fn corpus() -> Option<PathBuf> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/corpus/homelab-2025-10");
+impl Stack {
+    /// One with these files, loaded by `agentctl`.
+    ///
+    /// # Panics
+    /// It does not load.
+    pub(crate) fn load(mut self, agentctl: &Path, scratch: &Path) -> Self {
+        let folder = scratch.join(&self.name);
+        self.write(|file, text| {
+            let path = folder.join(file);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        });
+        let output = Command::new(agentctl)
+            .current_dir(&folder)
+            .args(["config", "-f", "compose.yaml", "--format", "json"])
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}: {}", self.name, String::from_utf8_lossy(&output.stderr));
+        self.project = serde_json::from_slice(&output.stdout).unwrap();
+        self
+    }
+
+    /// Declares it in a generation.
+    pub fn declare(&self, profile: &Profile, generation: &str) {
+        self.write(|file, text| profile.write(generation, &self.name, file, text));
+    }
+
+    fn write(&self, write: impl Fn(&str, &str)) {
+        write("compose.yaml", &self.compose);
+        self.files.iter().for_each(|(file, text)| write(file, text));
+        if !self.files.contains_key(".env") {
+            write(".env", &env_file(&self.env));
+        }
+    }
+}
+
+/// Where a part of the corpus is, where it is there: `homelab-2025-10`, `awesome-compose`.
+pub fn corpus(part: &str) -> Option<PathBuf> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/corpus").join(part);
     path.is_dir().then_some(path)
 }
 
@@ -45,15 +81,15 @@ fn value(name: &str) -> String {
     }
 }
 
-/// Every stack that a Nix unit ran.
+/// Every stack of the homelab that a Nix unit ran.
 ///
 /// # Panics
 /// The corpus is not as expected, or one does not load.
-pub fn stacks(corpus: &Path, agentctl: &Path, scratch: &Path) -> Vec<Stack> {
+pub fn homelab(corpus: &Path, agentctl: &Path, scratch: &Path) -> Vec<Stack> {
     let index: Value = serde_json::from_slice(&fs::read(corpus.join("index.json")).unwrap()).unwrap();
     let mut stacks = Vec::new();
     for (path, entry) in index.as_object().unwrap() {
-        if entry["unit"].is_null() {
+        if entry["nix"].as_array().unwrap().is_empty() {
             continue;
         }
         let name = path.to_lowercase().replace('/', "-");
@@ -68,41 +104,36 @@ pub fn stacks(corpus: &Path, agentctl: &Path, scratch: &Path) -> Vec<Stack> {
         let strings =
             |key: &str| entry[key].as_array().unwrap().iter().map(|item| item.as_str().unwrap().to_owned());
         let compose = checked_often(&compose);
-        let siblings = strings("siblings").map(|name| corpus.join(path).join(name)).collect();
+        let text = |file: &str| fs::read_to_string(corpus.join(path).join(file)).unwrap();
+        let files =
+            strings("siblings").map(|file| (file.rsplit('/').next().unwrap().to_owned(), text(&file)));
         let env = strings("vars").map(|name| (name.clone(), value(&name))).collect();
-        let mut stack = Stack { name, compose, siblings, env, project: Value::Null };
-        stack.project = load(&stack, agentctl, scratch);
-        stacks.push(stack);
+        let stack = Stack { name, compose, files: files.collect(), env, project: Value::Null };
+        stacks.push(stack.load(agentctl, scratch));
     }
     stacks
 }
 
-/// What the stack declares, as `agentctl config` says.
-fn load(stack: &Stack, agentctl: &Path, scratch: &Path) -> Value {
-    let folder = scratch.join(&stack.name);
-    fs::create_dir_all(&folder).unwrap();
-    fs::write(folder.join("compose.yaml"), &stack.compose).unwrap();
-    fs::write(folder.join(".env"), env_file(&stack.env)).unwrap();
-    let output = Command::new(agentctl)
-        .current_dir(&folder)
-        .args(["config", "-f", "compose.yaml", "-p", &stack.name, "--format", "json"])
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "{}: {}", stack.name, String::from_utf8_lossy(&output.stderr));
-    serde_json::from_slice(&output.stdout).unwrap()
-}
-
 /// The same with health checks every second: a stand-in needs no time to come up.
-fn checked_often(compose: &str) -> String {
-    let mut lines = Vec::new();
+pub(crate) fn checked_often(compose: &str) -> String {
+    let mut lines: Vec<String> = Vec::new();
     for line in compose.lines().filter(|line| !line.trim_start().starts_with("interval:")) {
-        lines.push(line.to_owned());
-        if line.trim_end().ends_with(" healthcheck:") && !line.trim_start().starts_with('#') {
+        let opens =
+            |line: &String| line.trim_end().ends_with(" healthcheck:") && !line.trim_start().starts_with('#');
+        if lines.last().is_some_and(opens) {
             let indent = line.len() - line.trim_start().len();
-            lines.push(format!("{}interval: 1s", " ".repeat(indent + 2)));
+            lines.push(format!("{}interval: 1s", " ".repeat(indent)));
         }
+        lines.push(line.to_owned());
     }
     lines.join("\n") + "\n"
+}
+
+/// The images of the services that `counts` says.
+pub fn images(stacks: &[Stack], counts: impl Fn(&Value) -> bool) -> BTreeSet<String> {
+    let services = stacks.iter().flat_map(|stack| services(&stack.project).map(move |found| (stack, found)));
+    let counted = services.filter(|(_, (_, service))| counts(service));
+    counted.map(|(stack, (name, service))| image(stack, name, service)).collect()
 }
 
 /// Images whose own health check is waited for: somebody depends on their health and declares no check.

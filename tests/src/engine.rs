@@ -37,6 +37,28 @@ mkdir -p dev/dri dev/net dev/bus/usb
 [ -e dev/net/tun ] || mknod dev/net/tun c 10 200
 mount --rbind dev /dev";
 
+/// The networks of more stacks than the Engine's own pools have room for.
+const POOL: &str = "--default-address-pool base=172.24.0.0/13,size=24";
+
+/// What images of others have, as the stand-in: checks and entrypoints.
+const NAMES: [&str; 11] = [
+    "standin",
+    "curl",
+    "wget",
+    "pg_isready",
+    "redis-cli",
+    "stat",
+    "mysqladmin",
+    "python3",
+    "java",
+    "dotnet",
+    "nginx",
+];
+
+/// Users of images of others.
+const USERS: &str =
+    "root:x:0:0::/:/\npostgres:x:70:70::/:/\nnginx:x:101:101::/:/\nnonroot:x:1000:1000::/:/\n";
+
 impl Engine {
     #[expect(clippy::print_stderr, reason = "which Engine a result is for")]
     /// Starts `dockerd` from PATH, and puts the stand-in image on it, as `standin:1` and under `images`.
@@ -49,7 +71,7 @@ impl Engine {
         let cgroup = format!("compose-agent-test-{}-{number}", std::process::id());
         let script = format!("cd {}\n{NAMESPACE}\n", folder.display())
             + &format!(
-                "while :; do dockerd --config-file $PWD/daemon.json --data-root $PWD/data --exec-root $PWD/exec --pidfile $PWD/pid --host unix://$PWD/docker.sock --cgroup-parent {cgroup} --log-level warn || true; sleep 0.1; done"
+                "while :; do dockerd --config-file $PWD/daemon.json --data-root $PWD/data --exec-root $PWD/exec --pidfile $PWD/pid --host unix://$PWD/docker.sock --cgroup-parent {cgroup} {POOL} --log-level warn || true; sleep 0.1; done"
             );
         fs::write(folder.join("daemon.json"), "{}").expect("written");
         fs::write(folder.join("start"), script).expect("written");
@@ -264,8 +286,10 @@ impl Engine {
             .status();
         assert!(built.expect("a C compiler").success(), "the stand-in does not build");
         fs::create_dir_all(root.join("tmp")).expect("a folder");
+        fs::create_dir_all(root.join("etc")).expect("a folder");
+        fs::write(root.join("etc/passwd"), USERS).expect("written");
         std::os::unix::fs::symlink("bin/sh", root.join("dozzle")).expect("linked");
-        for name in ["standin", "curl", "wget", "pg_isready", "redis-cli", "stat"] {
+        for name in NAMES {
             std::os::unix::fs::symlink("sh", root.join("bin").join(name)).expect("linked");
         }
         let archive = self.folder.join("root.tar");

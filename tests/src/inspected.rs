@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use crate::Engine;
+use crate::{Engine, Profile};
 
 /// What differs from one making to the next, whoever makes it: ids, times, addresses, paths of the Engine's own.
 const CHANCE: [&str; 25] = [
@@ -77,7 +77,7 @@ fn flatten(path: &str, value: &Value, out: &mut BTreeMap<String, String>) {
 ///
 /// # Panics
 /// The Engine does not answer.
-pub fn inspected(engine: &Engine) -> BTreeMap<String, String> {
+pub fn inspected(engine: &Engine, profile: &Profile) -> BTreeMap<String, String> {
     let mut all = BTreeMap::new();
     // A container that another's namespace is named by has another id each time: its name stands for it.
     let names = engine.docker_prints(&["ps", "-a", "--no-trunc", "--format", "{{.ID}} {{.Names}}"]);
@@ -86,17 +86,23 @@ pub fn inspected(engine: &Engine) -> BTreeMap<String, String> {
         ("network", &["network", "ls", "-q"]),
         ("volume", &["volume", "ls", "-q"]),
     ] {
-        for id in engine.docker_prints(list).lines() {
-            // What is bound is what a declared path leads to.
-            let mut text = engine.docker_prints(&[kind, "inspect", id]);
-            text = text.replace("/profile/current-system/", "/profile/gen/");
-            for line in names.lines() {
-                let (id, name) = line.split_once(' ').expect("an id and a name");
-                text = text.replace(id, name).replace(&id[..12], name);
-            }
-            let value: Value = serde_json::from_str(&text).expect("JSON");
-            let name = value[0]["Name"].as_str().unwrap_or_default().trim_start_matches('/').to_owned();
-            flatten(&format!("{kind}/{}", without_ids(&name)), &value[0], &mut all);
+        let list = engine.docker_prints(list);
+        if list.is_empty() {
+            continue;
+        }
+        let mut text =
+            engine.docker_prints(&[kind, "inspect"].into_iter().chain(list.lines()).collect::<Vec<_>>());
+        // What is bound is what a declared path leads to.
+        text =
+            text.replace(&profile.link().display().to_string(), &profile.generation().display().to_string());
+        for line in names.lines() {
+            let (id, name) = line.split_once(' ').expect("an id and a name");
+            text = text.replace(id, name).replace(&id[..12], name);
+        }
+        let objects: Vec<Value> = serde_json::from_str(&text).expect("JSON");
+        for object in objects {
+            let name = object["Name"].as_str().unwrap_or_default().trim_start_matches('/').to_owned();
+            flatten(&format!("{kind}/{}", without_ids(&name)), &object, &mut all);
         }
     }
     all.into_iter().map(|(path, value)| (path, without_ids(&value))).collect()

@@ -6,6 +6,7 @@
 //!
 //! **Promises:** the host's containers are never touched; nothing stays behind.
 
+pub mod awesome;
 pub mod compose;
 pub mod corpus;
 mod ear;

@@ -22,14 +22,22 @@ impl Profile {
         self.folder.join("current-system")
     }
 
+    /// The generation that it leads to.
+    ///
+    /// # Panics
+    /// It leads nowhere.
+    pub fn generation(&self) -> PathBuf {
+        fs::read_link(self.link()).expect("a generation")
+    }
+
     /// Writes a file of a stack in a generation.
     ///
     /// # Panics
     /// It cannot be written.
     pub fn write(&self, generation: &str, stack: &str, file: &str, text: &str) {
-        let folder = self.folder.join(generation).join("etc/compose-agent").join(stack);
-        fs::create_dir_all(&folder).expect("a folder");
-        fs::write(folder.join(file), text).expect("written");
+        let path = self.folder.join(generation).join("etc/compose-agent").join(stack).join(file);
+        fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+        fs::write(path, text).expect("written");
     }
 
     /// Switches to a generation, atomically.

@@ -3,36 +3,87 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::PathBuf,
+    sync::{Mutex, PoisonError},
+    thread,
 };
 
 use crate::{
-    Engine, Programs,
+    Engine, Profile, Programs,
     compose::Compose,
     inspected::{differences, inspected},
     proxy::{Proxy, changes},
 };
 
-/// Stacks that both of them know.
+/// How many stacks Compose brings up at a time.
+const AT_A_TIME: usize = 3;
+
+/// An Engine and a profile that both of them look at.
 #[derive(Debug)]
-pub struct Takeover<'a> {
+pub struct Bench {
     /// The real one.
-    pub compose: &'a Compose,
-    /// Where they run.
-    pub engine: &'a Engine,
+    pub compose: Compose,
+    /// Where everything runs.
+    pub engine: Engine,
+    /// Where everything is declared.
+    pub profile: Profile,
     /// The agent, over [`Self::proxy`].
-    pub programs: &'a Programs,
+    pub programs: Programs,
     /// What it asks for.
-    pub proxy: &'a Proxy,
-    /// The project folders, in the profile that the agent looks at.
-    pub folders: &'a [PathBuf],
+    pub proxy: Proxy,
 }
 
 /// What an Engine shows, by path.
 pub type State = BTreeMap<String, String>;
 
-impl Takeover<'_> {
+impl Bench {
+    /// One with the stand-in under all these names; `None`, and said so, where there is no real Compose.
+    #[expect(clippy::print_stderr, reason = "what was not run")]
+    pub fn start(images: &[&str]) -> Option<Self> {
+        let Some(compose) = Compose::find() else {
+            eprintln!("NOT RUN: this needs docker-compose 2.40 in $COMPOSE_AGENT_PEERS/bin");
+            return None;
+        };
+        let engine = Engine::start(images);
+        let proxy = Proxy::start(&engine.folder().join("proxy.sock"), &engine.folder().join("docker.sock"));
+        let profile = Profile::new(engine.folder());
+        let programs = Programs::new(&engine, &profile).over(proxy.path());
+        Some(Self { compose, engine, profile, programs, proxy })
+    }
+
+    /// The project folders that the profile links to now.
+    fn folders(&self) -> Vec<PathBuf> {
+        let stacks = self.profile.link().join("etc/compose-agent");
+        let entries = stacks.read_dir().expect("a generation").flatten();
+        entries.map(|entry| entry.path()).collect()
+    }
+
     fn up(&self) {
-        self.folders.iter().for_each(|folder| self.compose.up(&self.engine.host(), folder));
+        let folders = self.folders();
+        let next = Mutex::new(folders.iter());
+        let take = || next.lock().unwrap_or_else(PoisonError::into_inner).next();
+        thread::scope(|scope| {
+            for _ in 0..AT_A_TIME {
+                scope.spawn(|| {
+                    while let Some(folder) = take() {
+                        self.compose.up(&self.engine.host(), folder);
+                    }
+                });
+            }
+        });
+    }
+
+    /// Takes everything away, and what has been built.
+    ///
+    /// # Panics
+    /// The Engine does not.
+    pub fn clear(&self) {
+        self.engine.clear();
+        let built = ["image", "ls", "-q", "--filter", "label=com.docker.compose.project"];
+        let built = self.engine.docker_prints(&built);
+        if !built.is_empty() {
+            let remove: Vec<&str> = ["image", "rm", "-f"].into_iter().chain(built.lines()).collect();
+            self.engine.docker_prints(&remove);
+        }
     }
 
     /// Compose brings everything up, and the agent finds nothing to do. Gives what Compose made.
@@ -48,7 +99,7 @@ impl Takeover<'_> {
         assert_eq!(status, Some(0), "{said}");
         assert!(!said.contains("hash-only"), "Compose's hashes are the agent's: {said}");
         assert_eq!(self.containers(), made, "the agent leaves alone what Compose made");
-        inspected(self.engine)
+        inspected(&self.engine, &self.profile)
     }
 
     /// The agent brings everything up, and Compose finds nothing to do. Gives what the agent made.
@@ -59,7 +110,7 @@ impl Takeover<'_> {
         let (status, said) = self.programs.once(&[]);
         assert_eq!(status, Some(0), "{said}");
         let made = self.containers();
-        let state = inspected(self.engine);
+        let state = inspected(&self.engine, &self.profile);
         self.up();
         assert_eq!(self.containers(), made, "Compose recreates nothing that the agent made");
         state

@@ -4,77 +4,77 @@
 
 #![expect(clippy::print_stderr, reason = "what was measured, and what was not run")]
 
-use std::{collections::BTreeSet, path::PathBuf};
-
+use serde_json::Value;
 use tests::{
-    Engine, Profile, Programs,
-    compose::Compose,
-    corpus::{Stack, assert_all_up, checked_images, corpus, env_file, hosts, image, services, stacks},
-    proxy::Proxy,
-    takeover::{Takeover, assert_same},
+    Programs, awesome,
+    corpus::{Stack, assert_all_up, checked_images, corpus, homelab, hosts, images, services},
+    takeover::{Bench, assert_same},
 };
 
 #[test]
-fn compose_and_the_agent_take_over_from_each_other_and_nothing_restarts() {
-    let (Some(compose), Some(corpus)) = (Compose::find(), corpus()) else {
-        eprintln!(
-            "NOT RUN: this needs docker-compose 2.40 in $COMPOSE_AGENT_PEERS/bin, and ../shared/corpus"
-        );
+fn the_stacks_of_a_homelab() {
+    let Some(corpus) = corpus("homelab-2025-10") else {
+        eprintln!("NOT RUN: this needs ../shared/corpus");
         return;
     };
     let scratch = tempfile::tempdir().unwrap();
-    let stacks = stacks(&corpus, &Programs::built("agentctl"), scratch.path());
-    let images: BTreeSet<String> = stacks
-        .iter()
-        .flat_map(|stack| services(&stack.project).map(|(name, service)| image(stack, name, service)))
-        .collect();
-    let engine = Engine::start(&images.iter().map(String::as_str).collect::<Vec<_>>());
+    let stacks = homelab(&corpus, &Programs::built("agentctl"), scratch.path());
+    assert_eq!(stacks.len(), 20, "stacks with a Nix unit");
+    let images = images(&stacks, |_| true);
+    let Some(bench) = Bench::start(&images.iter().map(String::as_str).collect::<Vec<_>>()) else { return };
     for image in checked_images(&stacks) {
-        engine.tag_checked(&image);
+        bench.engine.tag_checked(&image);
     }
-    let proxy = Proxy::start(&engine.folder().join("proxy.sock"), &engine.folder().join("docker.sock"));
-    let profile = Profile::new(engine.folder());
-    let programs = Programs::new(&engine, &profile).over(proxy.path());
-    let hosts = hosts(stacks);
-    let host: &[Stack] = &hosts[0];
-    for stack in host {
-        profile.write("gen", &stack.name, "compose.yaml", &stack.compose);
-        profile.write("gen", &stack.name, ".env", &env_file(&stack.env));
-        for sibling in &stack.siblings {
-            let name = sibling.file_name().unwrap().to_str().unwrap();
-            profile.write("gen", &stack.name, name, &std::fs::read_to_string(sibling).unwrap());
-        }
+    for (number, host) in hosts(stacks).iter().enumerate() {
+        let generation = format!("host{number}");
+        host.iter().for_each(|stack| stack.declare(&bench.profile, &generation));
+        bench.profile.switch(&generation);
+        take_over(&bench, host);
+        bench.clear();
     }
-    profile.switch("gen");
-    let folders: Vec<PathBuf> =
-        host.iter().map(|stack| profile.link().join("etc/compose-agent").join(&stack.name)).collect();
+}
 
-    // Before API 1.42 Compose cannot make a bind source that has a propagation; the agent can.
-    let volumes = host
-        .iter()
-        .flat_map(|stack| services(&stack.project))
-        .flat_map(|(_, service)| service["volumes"].as_array());
-    for volume in volumes.flatten().filter(|volume| volume["bind"]["propagation"].is_string()) {
-        let bind = format!("{}:/x", volume["source"].as_str().unwrap());
-        engine.docker_prints(&["run", "--rm", "-e", "STANDIN_EXIT=0", "-v", &bind, "standin:1"]);
-    }
-
-    let takeover = Takeover {
-        compose: &compose,
-        engine: &engine,
-        programs: &programs,
-        proxy: &proxy,
-        folders: &folders,
+#[test]
+fn the_projects_of_awesome_compose() {
+    let Some(corpus) = corpus("awesome-compose") else {
+        eprintln!("NOT RUN: this needs ../shared/corpus");
+        return;
     };
-    let theirs = takeover.from_compose();
-    assert_all_up(&engine, host);
-    engine.clear();
-    let ours = takeover.from_agent();
-    assert_all_up(&engine, host);
+    let scratch = tempfile::tempdir().unwrap();
+    let projects = awesome::projects(&corpus, &Programs::built("agentctl"), scratch.path());
+    // What is built here is built by both of them.
+    let built = |service: &Value| service["build"].is_object();
+    let images = images(&projects, |service| !built(service));
+    let Some(bench) = Bench::start(&images.iter().map(String::as_str).collect::<Vec<_>>()) else { return };
+    projects.iter().for_each(|stack| stack.declare(&bench.profile, "gen"));
+    bench.profile.switch("gen");
+    take_over(&bench, &projects);
+}
+
+fn take_over(bench: &Bench, host: &[Stack]) {
+    make_shared_sources(bench, host);
+    let theirs = bench.from_compose();
+    assert_all_up(&bench.engine, host);
+    bench.clear();
+    let ours = bench.from_agent();
+    assert_all_up(&bench.engine, host);
     assert_same(&theirs, &ours, |name, path| {
         // Before API 1.42 only the old form of a bind makes a missing source.
         name.starts_with("kopia") && ["Binds", "Mounts"].iter().any(|end| path.ends_with(end))
     });
-    let containers = takeover.containers().len();
-    eprintln!("{containers} containers taken over both ways, {} values held against each other", ours.len());
+    let (stacks, containers) = (host.len(), bench.containers().len());
+    eprintln!(
+        "{stacks} stacks, {containers} containers taken over both ways, {} values held against each other",
+        ours.len()
+    );
+}
+
+/// Before API 1.42 Compose cannot make a bind source that has a propagation; the agent can.
+fn make_shared_sources(bench: &Bench, host: &[Stack]) {
+    let services = host.iter().flat_map(|stack| services(&stack.project));
+    let volumes = services.flat_map(|(_, service)| service["volumes"].as_array()).flatten();
+    for volume in volumes.filter(|volume| volume["bind"]["propagation"].is_string()) {
+        let bind = format!("{}:/x", volume["source"].as_str().unwrap());
+        bench.engine.docker_prints(&["run", "--rm", "-e", "STANDIN_EXIT=0", "-v", &bind, "standin:1"]);
+    }
 }

@@ -14,9 +14,7 @@ use std::{
 
 use tests::{
     Engine, PATIENCE, Profile, Programs,
-    corpus::{
-        Stack, assert_all_up, checked_images, corpus, env_file, hosts, image, running, services, stacks,
-    },
+    corpus::{Stack, assert_all_up, checked_images, corpus, env_file, homelab, hosts, images, running},
     proxy::{Proxy, changes},
     secret::Key,
 };
@@ -32,9 +30,8 @@ fn declare(
     for stack in host {
         profile.write(generation, &stack.name, "compose.yaml", &change(stack));
         profile.write(generation, &stack.name, ".env", &key.encrypt(&env_file(&stack.env)));
-        for sibling in &stack.siblings {
-            let name = sibling.file_name().unwrap().to_str().unwrap();
-            profile.write(generation, &stack.name, name, &fs::read_to_string(sibling).unwrap());
+        for (file, text) in &stack.files {
+            profile.write(generation, &stack.name, file, text);
         }
     }
 }
@@ -45,20 +42,16 @@ fn as_it_is(stack: &Stack) -> String {
 
 #[test]
 fn the_stacks_of_a_homelab_come_up_and_follow_a_switch() {
-    let Some(corpus) = corpus() else {
+    let Some(corpus) = corpus("homelab-2025-10") else {
         eprintln!(
             "NOT RUN: the homelab stacks are in ../shared/corpus, beside the repository, and are not there"
         );
         return;
     };
     let scratch = tempfile::tempdir().unwrap();
-    let stacks = stacks(&corpus, &Programs::built("agentctl"), scratch.path());
-    assert!(stacks.len() >= 19, "{} stacks have a Nix unit", stacks.len());
-    let images: BTreeSet<String> = stacks
-        .iter()
-        .flat_map(|stack| services(&stack.project).map(|(name, service)| image(stack, name, service)))
-        .collect();
-    let engine = Engine::start(&images.iter().map(String::as_str).collect::<Vec<_>>());
+    let stacks = homelab(&corpus, &Programs::built("agentctl"), scratch.path());
+    assert_eq!(stacks.len(), 20, "stacks with a Nix unit");
+    let engine = Engine::start(&images(&stacks, |_| true).iter().map(String::as_str).collect::<Vec<_>>());
     for image in checked_images(&stacks) {
         engine.tag_checked(&image);
     }

@@ -13,96 +13,67 @@ use std::{
 
 use serde_json::Value;
 use tests::{
-    Engine, Profile, Programs,
-    compose::Compose,
     inspected::{differences, flattened},
     proxy::Proxy,
-    takeover::{Takeover, assert_same},
+    takeover::{Bench, assert_same},
 };
 
-/// An Engine with everything that the fixtures name and do not make.
-struct Bench {
-    compose: Compose,
-    engine: Engine,
-    proxy: Proxy,
-    profile: Profile,
-    programs: Programs,
-    /// The API version that the Engine speaks, as `(1, 41)`.
-    api: (u32, u32),
+/// The API version that an Engine speaks, as `(1, 41)`.
+fn api(bench: &Bench) -> (u32, u32) {
+    let version = bench.engine.docker_prints(&["version", "--format", "{{.Server.APIVersion}}"]);
+    let (major, minor) = version.split_once('.').unwrap();
+    (major.parse().unwrap(), minor.parse().unwrap())
 }
 
-impl Bench {
-    fn start() -> Option<Self> {
-        let Some(compose) = Compose::find() else {
-            eprintln!("NOT RUN: this needs docker-compose 2.40 in $COMPOSE_AGENT_PEERS/bin");
-            return None;
-        };
-        let engine = Engine::start(&[]);
-        let proxy = Proxy::start(&engine.folder().join("proxy.sock"), &engine.folder().join("docker.sock"));
-        let profile = Profile::new(engine.folder());
-        let programs = Programs::new(&engine, &profile).over(proxy.path());
-        let version = engine.docker_prints(&["version", "--format", "{{.Server.APIVersion}}"]);
-        let (major, minor) = version.split_once('.').unwrap();
-        let api = (major.parse().unwrap(), minor.parse().unwrap());
-        Some(Self { compose, engine, proxy, profile, programs, api })
+/// Declares a fixture as a stack of its own; gives its folder.
+fn declare(bench: &Bench, fixture: &str) -> PathBuf {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/mapping").join(fixture);
+    for file in fs::read_dir(folder).unwrap() {
+        let file = file.unwrap();
+        let text = fs::read_to_string(file.path()).unwrap();
+        bench.profile.write("gen", fixture, file.file_name().to_str().unwrap(), &text);
     }
-
-    /// Declares a fixture as a stack of its own; gives its folder.
-    fn declare(&self, fixture: &str) -> PathBuf {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/mapping").join(fixture);
-        for file in fs::read_dir(folder).unwrap() {
-            let file = file.unwrap();
-            let text = fs::read_to_string(file.path()).unwrap();
-            self.profile.write("gen", fixture, file.file_name().to_str().unwrap(), &text);
-        }
-        let variables = "MAPPING_SECRET=from-a-variable\nMAPPING_CONFIG=too\n";
-        let variables = format!("{variables}HOST_DATA={}\n", self.data().display());
-        self.profile.write("gen", fixture, ".env", &variables);
-        self.profile.switch("gen");
-        self.profile.link().join("etc/compose-agent").join(fixture)
-    }
-
-    /// A folder that the Engine and the agent both see.
-    fn data(&self) -> PathBuf {
-        self.engine.folder().join("host-data")
-    }
-
-    /// What the fixtures call external, and paths that nobody makes for them.
-    fn surroundings(&self) {
-        let run = |words: &str| drop(self.engine.docker_prints(&words.split(' ').collect::<Vec<_>>()));
-        run("network create mapping-outside");
-        run("volume create mapping-outside");
-        run("volume create mapping-parts");
-        run("run -d --name mapping-outsider -v /outside standin:1");
-        let _ = fs::remove_dir_all(self.data());
-        fs::create_dir_all(self.data().join("there")).unwrap();
-        let parts =
-            self.engine.docker_prints(&["volume", "inspect", "-f", "{{.Mountpoint}}", "mapping-parts"]);
-        fs::create_dir_all(Path::new(&parts).join("part")).unwrap();
-    }
+    let variables = "MAPPING_SECRET=from-a-variable\nMAPPING_CONFIG=too\n";
+    let variables = format!("{variables}HOST_DATA={}\n", data(bench).display());
+    bench.profile.write("gen", fixture, ".env", &variables);
+    bench.profile.switch("gen");
+    bench.profile.link().join("etc/compose-agent").join(fixture)
 }
 
+/// A folder that the Engine and the agent both see.
+fn data(bench: &Bench) -> PathBuf {
+    bench.engine.folder().join("host-data")
+}
+
+/// What the fixtures call external, and paths that nobody makes for them.
+fn surroundings(bench: &Bench) {
+    let run = |words: &str| drop(bench.engine.docker_prints(&words.split(' ').collect::<Vec<_>>()));
+    run("network create mapping-outside");
+    run("volume create mapping-outside");
+    run("volume create mapping-parts");
+    run("run -d --name mapping-outsider -v /outside standin:1");
+    let _ = fs::remove_dir_all(data(bench));
+    fs::create_dir_all(data(bench).join("there")).unwrap();
+    let parts = bench.engine.docker_prints(&["volume", "inspect", "-f", "{{.Mountpoint}}", "mapping-parts"]);
+    fs::create_dir_all(Path::new(&parts).join("part")).unwrap();
+}
 #[test]
 fn every_field_comes_to_the_same_and_nothing_restarts() {
-    let Some(bench) = Bench::start() else { return };
+    let Some(bench) = Bench::start(&[]) else { return };
+    let api = api(&bench);
     let mut fixtures = vec!["process", "limits", "rights", "networks", "joins", "mounts", "files", "hooks"];
-    if bench.api >= (1, 49) {
+    if api >= (1, 49) {
         fixtures.push("newer");
     }
-    let folders: Vec<PathBuf> = fixtures.iter().map(|fixture| bench.declare(fixture)).collect();
-    let takeover = Takeover {
-        compose: &bench.compose,
-        engine: &bench.engine,
-        programs: &bench.programs,
-        proxy: &bench.proxy,
-        folders: &folders,
-    };
-    bench.surroundings();
-    let theirs = takeover.from_compose();
-    bench.engine.clear();
-    bench.surroundings();
-    let ours = takeover.from_agent();
-    let before_1_42 = bench.api < (1, 42);
+    for fixture in &fixtures {
+        declare(&bench, fixture);
+    }
+    surroundings(&bench);
+    let theirs = bench.from_compose();
+    bench.clear();
+    surroundings(&bench);
+    let ours = bench.from_agent();
+    let before_1_42 = api < (1, 42);
     assert_same(&theirs, &ours, |name, path| {
         // Before API 1.42 only the old form of a bind makes a missing source.
         before_1_42 && name == "mounts-binds-1" && ["Binds", "Mounts"].iter().any(|end| path.ends_with(end))
@@ -122,8 +93,8 @@ fn created(proxy: &Proxy) -> BTreeMap<String, Value> {
 
 #[test]
 fn what_a_test_cannot_do_is_asked_for_alike() {
-    let Some(bench) = Bench::start() else { return };
-    let folder = bench.declare("requests");
+    let Some(bench) = Bench::start(&[]) else { return };
+    let folder = declare(&bench, "requests");
     // Most of it fails, and is tried again until the time is up.
     bench.programs.once_within("15s");
     let ours = created(&bench.proxy);
