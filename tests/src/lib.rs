@@ -18,6 +18,7 @@ mod profile;
 mod programs;
 pub mod proxy;
 pub mod registry;
+pub mod sandbox;
 pub mod secret;
 pub mod takeover;
 

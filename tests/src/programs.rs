@@ -20,8 +20,11 @@ pub struct Programs {
     arguments: Vec<String>,
     socket: String,
     host: String,
-    confined: bool,
+    drop_in: &'static str,
 }
+
+/// The units, as they are installed.
+const UNITS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../systemd/units");
 
 impl Programs {
     /// Builds the programs where that is due.
@@ -38,7 +41,7 @@ impl Programs {
             ["--state-dir".to_owned(), at("state")],
             ["--host".to_owned(), "test".to_owned()],
         ];
-        Self { bin, arguments: arguments.concat(), socket, host: engine.host(), confined: false }
+        Self { bin, arguments: arguments.concat(), socket, host: engine.host(), drop_in: "" }
     }
 
     /// Where a program is, built where that is due.
@@ -75,10 +78,10 @@ impl Programs {
         self
     }
 
-    /// The same with the capabilities that the unit leaves to the agent.
+    /// The same with more settings in the agent's unit.
     #[must_use]
-    pub fn confined(mut self) -> Self {
-        self.confined = true;
+    pub fn with_drop_in(mut self, settings: &'static str) -> Self {
+        self.drop_in = settings;
         self
     }
 
@@ -105,15 +108,16 @@ impl Programs {
         command
     }
 
+    /// The command for a program under what a unit forbids, with more settings in that unit.
+    pub fn sandboxed(program: &Path, unit: &str, drop_in: &str) -> Command {
+        let mut command = Command::new(Self::built("sandboxed"));
+        command.arg(Path::new(UNITS).join(unit)).arg(drop_in).arg(program);
+        command
+    }
+
     fn agent(&self) -> Command {
-        let program = self.bin.join("compose-agent");
-        let mut command = if self.confined {
-            let mut command = Command::new("setpriv");
-            command.arg(format!("--bounding-set=-all,{}", unit_capabilities())).arg(program);
-            command
-        } else {
-            Command::new(program)
-        };
+        let mut command =
+            Self::sandboxed(&self.bin.join("compose-agent"), "compose-agent.service", self.drop_in);
         command.env("DOCKER_HOST", &self.host).args(&self.arguments);
         command
     }
@@ -192,15 +196,6 @@ impl Programs {
             sleep(Duration::from_millis(100));
         }
     }
-}
-
-/// `CapabilityBoundingSet=` of the unit, as setpriv(1) takes it: `+chown,…`.
-fn unit_capabilities() -> String {
-    let unit = include_str!("../../systemd/units/compose-agent.service");
-    let line = unit.lines().find_map(|line| line.strip_prefix("CapabilityBoundingSet="));
-    let names = line.expect("the unit says so").split_whitespace();
-    let names = names.map(|name| format!("+{}", name.trim_start_matches("CAP_").to_lowercase()));
-    names.collect::<Vec<_>>().join(",")
 }
 
 /// A running daemon.

@@ -28,7 +28,7 @@ impl Drop for Ended {
 /// The daemon on `folder`'s profile and Engine. Its standard input stays open, and nothing ever comes of it.
 fn daemon(folder: &Path) -> Ended {
     let at = |name: &str| folder.join(name).display().to_string();
-    let mut command = Command::new(Programs::built("compose-agent"));
+    let mut command = Programs::sandboxed(&Programs::built("compose-agent"), "compose-agent.service", "");
     command.env("DOCKER_HOST", format!("unix://{}", at("docker.sock")));
     command.args(["--profile", &at("profile"), "--runtime-dir", &at("run"), "--state-dir", &at("state")]);
     command.args(["--host", "test", "--socket", &at("control.sock")]);

@@ -60,7 +60,9 @@ fn what_rules_and_dashboards_name_is_what_a_scrape_gives() {
     assert_eq!(series(&written, "compose_agent_stack_phase{stack=\"web\",phase=\"converged\"}"), Some(1.0));
     assert!(written.contains("# TYPE compose_agent_passes_total counter\n"), "{written}");
 
-    let by_port = programs.clone().with(&["--metrics", &port]);
+    // The unit has no network; who wants the agent itself to listen opens it.
+    let network = "RestrictAddressFamilies=AF_INET";
+    let by_port = programs.clone().with(&["--metrics", &port]).with_drop_in(network);
     let daemon = by_port.daemon(&engine.folder().join("port.log"));
     by_port.wait_for("converged", || TcpStream::connect(&port).is_ok());
     kill_is_counted(
@@ -204,7 +206,7 @@ fn a_kill_is_one_notification() {
     let programs = Programs::new(&engine, &profile);
     let daemon = programs.daemon(&engine.folder().join("daemon.log"));
     programs.wait_for("converged", || true);
-    let child = Command::new(Programs::built("agentctl"))
+    let child = Programs::sandboxed(&Programs::built("agentctl"), "compose-agent-notify.service", "")
         .args(["--socket", &at("control.sock"), "notify", "--profile"])
         .arg(profile.link())
         .stderr(fs::File::create(at("notify.log")).unwrap())

@@ -73,8 +73,6 @@ fn a_changed_secret_is_seen_as_policy_says_and_its_plaintext_goes_with_its_last_
     let key = Key::default();
     let keys = key.save(engine.folder()).display().to_string();
     let programs = Programs::new(&engine, &profile).with(&["--age-key", &keys]).with_memory(&engine);
-    // Writing into a file that is somebody else's must need no more than the unit leaves to the agent.
-    let programs = programs.confined();
     let world = World { engine, profile, programs };
     world.declare("one", SPEC, &key, "first-token");
     world.declare("two", SPEC, &key, "the-second-and-longer-token");

@@ -36,7 +36,7 @@ impl World {
         // The key is a secret, too, and not to be found on a disk.
         fs::create_dir_all(engine.memory()).unwrap();
         let saved = key.save(&engine.memory()).display().to_string();
-        let programs = Programs::new(&engine, &profile).with_memory(&engine).confined();
+        let programs = Programs::new(&engine, &profile).with_memory(&engine);
         let metrics = engine.folder().join("agent.prom").display().to_string();
         let journal = Ear::at(&engine.folder().join("journal.sock"));
         let programs = programs.with(&["--age-key", &saved, "--metrics-file", &metrics]).with(&[
