@@ -17,6 +17,7 @@ use plan::{
 };
 use systemd::{gc_roots::Roots, notify, stat::Asker};
 use tokio::sync::{Mutex, mpsc::UnboundedSender};
+use tracing::Span;
 
 use crate::{
     beside::beside,
@@ -29,9 +30,9 @@ use crate::{
     memory::MemoryFile,
     metrics::{Format, Metrics},
     options::Options,
-    report::Voice,
     report::history::History,
     report::quiet::Limiter,
+    report::voice::Voice,
     secrets::decrypt::Seen,
     secrets::tidy::Readings,
     store::Store,
@@ -78,7 +79,9 @@ pub struct Agent {
     /// What the service manager was told last.
     told: RefCell<String>,
     /// Where messages go.
-    pub voice: Voice,
+    pub voice: Arc<Voice>,
+    /// How many passes there were.
+    passes: Cell<u64>,
     /// What is counted, from when somebody is to collect it.
     pub metrics: OnceCell<Metrics>,
     triggers: UnboundedSender<Trigger>,
@@ -95,14 +98,13 @@ impl std::fmt::Debug for Agent {
 
 impl Agent {
     /// Reads what is remembered; nothing is known of the world yet.
-    pub fn new(options: Options, triggers: UnboundedSender<Trigger>) -> Rc<Self> {
+    pub fn new(options: Options, voice: Arc<Voice>, triggers: UnboundedSender<Trigger>) -> Rc<Self> {
         let host = options.host();
         let (memory, trouble) = MemoryFile::open(&options.state_dir);
         let store = Store::new(&host, &options.profile.to_string_lossy());
         if let Some(error) = trouble {
             tracing::warn!("{}", crate::exit::Failure::from(error));
         }
-        let voice = Voice::of(options.log_format, &options.journal_socket);
         Rc::new(Self {
             history: History::of(&options.state_dir),
             eyes: Eyes::new(&options.docker_host),
@@ -124,9 +126,18 @@ impl Agent {
             rooted: RefCell::default(),
             told: RefCell::default(),
             voice,
+            passes: Cell::new(0),
             metrics: OnceCell::new(),
             triggers,
         })
+    }
+
+    /// What everything that is said during a stack's next pass is marked with.
+    pub fn span_of_pass(&self, stack: &StackName) -> Span {
+        self.passes.set(self.passes.get() + 1);
+        let folder = self.folder_of(stack);
+        let generation = folder.as_ref().map(|(generation, _)| generation.as_str());
+        tracing::error_span!("pass", STACK = %stack, GENERATION = generation, PASS = self.passes.get())
     }
 
     /// Something may have changed.

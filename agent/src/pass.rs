@@ -14,6 +14,7 @@ use plan::{
 use specs::model::Project;
 use systemd::{notify, runtime_dir::Medium};
 use tokio::time::Instant;
+use tracing::Instrument as _;
 
 use crate::{
     clock,
@@ -45,34 +46,8 @@ const BLOCKED: Duration = Duration::from_secs(30);
 
 impl Rounds for Agent {
     async fn pass(&self, due: Due) -> Option<Duration> {
-        let stack = due.stack;
-        let began = Instant::now();
-        let wake = match self.folder_of(&stack) {
-            None => self.take_down(&stack, due.asked).await,
-            Some((generation, folder)) => {
-                // The Engine is asked while files are read; what it says is looked at below.
-                let reading = self.want(&stack, generation.clone(), folder);
-                let (want, _) = tokio::join!(reading, self.eyes.look(due.asked, BTreeSet::new()));
-                match want {
-                    Err(reason) => {
-                        self.fail(&stack, generation, &reason, None, Vec::new());
-                        Some(STUCK)
-                    }
-                    Ok(want) => match &want.project {
-                        Err(reason) => {
-                            self.fail(&stack, generation, reason, want.failed_by, want.notes.clone())
-                        }
-                        Ok(project) => self.reconcile(&stack, due.asked, &want, Arc::clone(project)).await,
-                    },
-                }
-            }
-        };
-        self.note_guard();
-        if let Some(metrics) = self.metrics.get() {
-            let phase = self.store.stack(&stack).map_or(Phase::Unknown, |status| status.phase);
-            metrics.passed(stack.as_str(), phase.as_str(), began.elapsed());
-        }
-        wake
+        let span = self.span_of_pass(&due.stack);
+        self.look_at(due).instrument(span).await
     }
 
     fn panicked(&self, stack: &StackName, message: &str) {
@@ -115,6 +90,37 @@ impl Rounds for Agent {
 }
 
 impl Agent {
+    async fn look_at(&self, due: Due) -> Option<Duration> {
+        let stack = due.stack;
+        let began = Instant::now();
+        let wake = match self.folder_of(&stack) {
+            None => self.take_down(&stack, due.asked).await,
+            Some((generation, folder)) => {
+                // The Engine is asked while files are read; what it says is looked at below.
+                let reading = self.want(&stack, generation.clone(), folder);
+                let (want, _) = tokio::join!(reading, self.eyes.look(due.asked, BTreeSet::new()));
+                match want {
+                    Err(reason) => {
+                        self.fail(&stack, generation, &reason, None, Vec::new());
+                        Some(STUCK)
+                    }
+                    Ok(want) => match &want.project {
+                        Err(reason) => {
+                            self.fail(&stack, generation, reason, want.failed_by, want.notes.clone())
+                        }
+                        Ok(project) => self.reconcile(&stack, due.asked, &want, Arc::clone(project)).await,
+                    },
+                }
+            }
+        };
+        self.note_guard();
+        if let Some(metrics) = self.metrics.get() {
+            let phase = self.store.stack(&stack).map_or(Phase::Unknown, |status| status.phase);
+            metrics.passed(stack.as_str(), phase.as_str(), began.elapsed());
+        }
+        wake
+    }
+
     /// A declared stack whose spec loads: observe, decide, perform, account.
     async fn reconcile(
         &self,

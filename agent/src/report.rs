@@ -1,30 +1,23 @@
 //! What is said of what has happened, and where to?
 //!
 //! Each transition once: to the history, to whoever listens on the control socket, and to the log, with stable fields
-//! (`STACK`, `SERVICE`, `CONTAINER`, `KIND`, `FIELD`, `EXPECTED`, `ACTUAL`, `CAUSE`, `GENERATION`). What is a transition,
+//! (`STACK`, `SERVICE`, `CONTAINER`, `KIND`, `FIELD`, `EXPECTED`, `ACTUAL`, `CAUSE`, `GENERATION`, `PASS`). What is a transition,
 //! `plan` says; this file never decides that something is new. Lines on standard error start with the `<N>` that
 //! journald reads as their priority where it is the reader.
 
 pub mod history;
 pub mod quiet;
-
-use std::{
-    io::{IsTerminal, Write},
-    path::Path,
-};
+pub mod spans;
+pub mod voice;
 
 use plan::{
     drift::{Drift, Subject},
     ids::Time,
     status::{Transition, TransitionEvent},
 };
-use serde_json::{Map, Value};
-use systemd::{
-    journal::{self, Entry, Journal},
-    message_ids,
-};
+use systemd::{journal::Entry, message_ids};
 
-use crate::{clock, daemon::Agent, options::LogFormat, report::quiet::Leave};
+use crate::{clock, daemon::Agent, report::quiet::Leave};
 
 /// Tells everybody once.
 pub fn report(agent: &Agent, transitions: &[Transition]) {
@@ -40,9 +33,9 @@ pub fn report(agent: &Agent, transitions: &[Transition]) {
             Leave::HoldBack => {}
             Leave::Say(held) => {
                 if held > 0 {
-                    agent.voice.say(&quiet::held_back(transition, held));
+                    say(agent, &quiet::held_back(transition, held));
                 }
-                agent.voice.say(transition);
+                say(agent, transition);
             }
         }
     }
@@ -67,75 +60,34 @@ pub fn sum_up(agent: &Agent) {
 /// So many entries of a day are counted.
 const MOST_ENTRIES: usize = 10_000;
 
-/// Where messages go.
-#[derive(Debug)]
-pub enum Voice {
-    /// To the journal, with fields.
-    Journal(Journal),
-    /// To standard error, one line each.
-    Lines(LogFormat),
+fn say(agent: &Agent, transition: &Transition) {
+    agent.voice.say(&entry(transition, spans::fields()), transition.at);
 }
 
-impl Voice {
-    /// The journal where it is asked for, or where standard error leads to it anyway.
-    pub fn of(format: LogFormat, socket: &Path) -> Self {
-        let stream = std::env::var("JOURNAL_STREAM").unwrap_or_default();
-        let wanted = match format {
-            LogFormat::Journal => true,
-            LogFormat::Auto => journal::is_stream(&stream, &std::io::stderr()),
-            LogFormat::Text | LogFormat::Json => false,
-        };
-        match wanted.then(|| Journal::at(socket)) {
-            Some(Ok(journal)) => Self::Journal(journal),
-            Some(Err(error)) => {
-                tracing::warn!("{error}; messages go to standard error");
-                Self::Lines(format)
-            }
-            None => Self::Lines(format),
-        }
-    }
-
-    fn say(&self, transition: &Transition) {
-        match self {
-            Self::Journal(journal) => {
-                if journal.send(&entry(transition)).is_err() {
-                    // journald may be restarted at any time: what it cannot take now is not lost.
-                    line(transition, LogFormat::Auto);
-                }
-            }
-            Self::Lines(format) => line(transition, *format),
-        }
-    }
-}
-
-/// The structured entry. What is secret was masked where it was made.
-fn entry(transition: &Transition) -> Entry {
+/// The structured entry, with what the pass that has found it says of itself. What is secret was masked where it was made.
+fn entry(transition: &Transition, around: spans::Fields) -> Entry {
     let kind = transition.drift.as_ref().map(|drift| drift.kind);
+    let mut fields = named(transition);
+    for (name, value) in around {
+        if !fields.iter().any(|(known, own)| *known == name && !own.is_empty()) {
+            fields.push((name, value));
+        }
+    }
     Entry {
         message: words(transition),
         priority: priority(transition),
         message_id: Some(message_ids::of(transition.event, kind)),
-        fields: named(transition),
+        fields,
     }
-}
-
-fn line(transition: &Transition, format: LogFormat) {
-    let stderr = std::io::stderr();
-    let line = match format {
-        LogFormat::Json => format!("{}\n", Value::Object(fields(transition))),
-        // On a terminal a priority would only be noise.
-        _ if stderr.is_terminal() => format!("{} {}\n", clock::stamp(transition.at), words(transition)),
-        _ => format!("<{}>{}\n", priority(transition), words(transition)),
-    };
-    // A log that cannot be written must not stop what it is about.
-    let _ = stderr.lock().write_all(line.as_bytes());
 }
 
 /// One line for people: never more, whatever a name or an error holds.
 pub fn words(transition: &Transition) -> String {
-    let message: String =
-        transition.message.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect();
-    format!("{}: {message}", transition.stack)
+    format!("{}: {}", transition.stack, one_line(&transition.message))
+}
+
+fn one_line(text: &str) -> String {
+    text.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect()
 }
 
 /// How much it matters, as syslog counts.
@@ -146,19 +98,6 @@ pub fn priority(transition: &Transition) -> u8 {
         TransitionEvent::Corrected | TransitionEvent::Gone | TransitionEvent::Generation => 5,
         TransitionEvent::Done | TransitionEvent::Phase | TransitionEvent::Note => 6,
     }
-}
-
-/// The fields of a JSON line, under the journal's names. Values are text, as the journal has it.
-pub fn fields(transition: &Transition) -> Map<String, Value> {
-    let mut fields = Map::new();
-    let mut put = |name: &str, value: String| drop(fields.insert(name.to_owned(), Value::String(value)));
-    put("MESSAGE", words(transition));
-    put("PRIORITY", priority(transition).to_string());
-    put("TIMESTAMP", clock::stamp(transition.at));
-    for (name, value) in named(transition).into_iter().filter(|(_, value)| !value.is_empty()) {
-        put(name, value);
-    }
-    fields
 }
 
 /// The stable fields; empty ones mean nothing.
@@ -226,28 +165,27 @@ mod tests {
             message: "web-1 is stopped\n<0>forged".into(),
             generation: Some("/nix/store/x".into()),
         };
-        let fields = fields(&transition);
-        let names: Vec<_> = fields.keys().map(String::as_str).collect();
+        let around = vec![("STACK", "app".to_owned()), ("PASS", "7".to_owned())];
+        let entry = entry(&transition, around);
+        let said = entry.fields.iter().filter(|(_, value)| !value.is_empty());
+        let fields: Vec<_> = said.map(|(name, value)| format!("{name}={value}")).collect();
         assert_eq!(
-            names,
+            fields,
             [
-                "MESSAGE",
-                "PRIORITY",
-                "TIMESTAMP",
-                "EVENT",
-                "STACK",
-                "GENERATION",
-                "SERVICE",
-                "CONTAINER",
-                "SUBJECT",
-                "KIND",
-                "FIELD",
-                "EXPECTED",
-                "ACTUAL",
-                "PLACE"
+                "EVENT=found",
+                "STACK=app",
+                "GENERATION=/nix/store/x",
+                "SERVICE=web",
+                "CONTAINER=app-web-1",
+                "SUBJECT=web-1",
+                "KIND=stopped",
+                "FIELD=state",
+                "EXPECTED=running",
+                "ACTUAL=exited (137)",
+                "PLACE=compose.yaml:3:5",
+                "PASS=7"
             ]
         );
-        assert_eq!(fields["MESSAGE"], "app: web-1 is stopped <0>forged");
-        assert_eq!(fields["PRIORITY"], "4");
+        assert_eq!((entry.message.as_str(), entry.priority), ("app: web-1 is stopped <0>forged", 4));
     }
 }

@@ -3,7 +3,7 @@
 //! One thread runs everything; reading files, which may hang on a dead network mount, is done beside it. Signals,
 //! the profile's link and the control socket only send `Trigger`s. Ending leaves every container as it is.
 
-use std::{fs, io::IsTerminal as _, os::unix::fs::DirBuilderExt, path::Path, rc::Rc, time::Duration};
+use std::{fs, os::unix::fs::DirBuilderExt, path::Path, rc::Rc, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use systemd::notify;
@@ -14,7 +14,6 @@ use tokio::{
     task::{JoinHandle, LocalSet, spawn_local},
     time::Instant,
 };
-use tracing_subscriber::EnvFilter;
 
 use crate::{
     control::socket,
@@ -23,7 +22,8 @@ use crate::{
     exit::{Exit, Failure},
     methods::Control,
     metrics::{self, Metrics, listen::Listener},
-    options::{LogFormat, Options},
+    options::Options,
+    report::{spans, voice::Voice},
     rounds::{self, Pace},
     secrets::private,
     sources::listen_to_all,
@@ -37,7 +37,12 @@ const THREADS: usize = 64;
 /// # Errors
 /// It cannot start.
 pub fn start(options: Options) -> Result<Exit, Failure> {
-    log(options.log_format);
+    let (voice, trouble) = Voice::of(options.log_format, &options.journal_socket);
+    let voice = Arc::new(voice);
+    spans::listen(Arc::clone(&voice));
+    if let Some(error) = trouble {
+        tracing::warn!("{error}; messages go to standard error");
+    }
     private::keep_memory_private();
     folder(&options.runtime_dir, 0o755)?;
     folder(&options.state_dir, 0o700)?;
@@ -48,24 +53,10 @@ pub fn start(options: Options) -> Result<Exit, Failure> {
         .build()
         .context("cannot start the runtime")?;
     let local = LocalSet::new();
-    let exit = local.block_on(&runtime, serve(options));
+    let exit = local.block_on(&runtime, serve(options, voice));
     // A read that hangs on a dead mount must not keep the daemon from ending.
     runtime.shutdown_timeout(Duration::from_millis(200));
     exit
-}
-
-/// Sends the agent's own troubles to standard error; what happens to stacks goes through [`crate::report`].
-fn log(format: LogFormat) {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    let lines =
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
-    // A second daemon in one process (a test) keeps the first one's: no reason not to start.
-    let _ = match format {
-        LogFormat::Json => lines.json().try_init(),
-        LogFormat::Auto | LogFormat::Journal | LogFormat::Text => {
-            lines.without_time().with_ansi(std::io::stderr().is_terminal()).try_init()
-        }
-    };
 }
 
 fn folder(path: &Path, mode: u32) -> Result<(), Failure> {
@@ -74,7 +65,7 @@ fn folder(path: &Path, mode: u32) -> Result<(), Failure> {
     Ok(())
 }
 
-async fn serve(options: Options) -> Result<Exit, Failure> {
+async fn serve(options: Options, voice: Arc<Voice>) -> Result<Exit, Failure> {
     let (sender, triggers) = mpsc::unbounded_channel();
     let pace = Pace {
         resync: options.resync,
@@ -82,7 +73,7 @@ async fn serve(options: Options) -> Result<Exit, Failure> {
         alive: notify::alive_every(),
         until: options.once.then(|| Instant::now() + options.timeout),
     };
-    let agent = Agent::new(options, sender);
+    let agent = Agent::new(options, voice, sender);
     let mut tasks = listen_to_all(&agent)?;
     if !agent.options.once {
         tasks.push(control(&agent)?);

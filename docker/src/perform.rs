@@ -8,7 +8,11 @@ use std::{
 };
 
 use futures_util::{StreamExt, stream::FuturesUnordered};
-use plan::step::{Outcome, Plan, Step, StepId};
+use plan::{
+    ids::ServiceName,
+    step::{Outcome, Plan, Step, StepId},
+};
+use tracing::Instrument as _;
 
 use crate::engine::{Engine, EngineError, Made};
 
@@ -31,10 +35,14 @@ pub async fn perform(
                 Readiness::Ready if busy.len() < limit.max(1) => {
                     busy.insert(step.id);
                     let made = made.clone();
-                    running.push(async move {
+                    let service = plan.service_of(step.id).map(ServiceName::as_str);
+                    let span = tracing::error_span!("step", SERVICE = service);
+                    let done = async move {
                         let deadline = Duration::from_millis(step.deadline_ms);
+                        tracing::debug!("{}: {}", step.act, step.cause);
                         (step.id, engine.act(&step.act, &made, deadline, &|words| say(step, words)).await)
-                    });
+                    };
+                    running.push(done.instrument(span));
                 }
                 _ => left.push(step),
             }

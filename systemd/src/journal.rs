@@ -2,8 +2,7 @@
 //!
 //! Transitions are looked up by their fields (`journalctl STACK=immich KIND=stopped`), so those are written as they are,
 //! in the journal's own protocol; a logging framework would prefix or repeat them. One datagram an entry; one that is too
-//! large for that goes as a sealed memory file. Without a journal an entry is one line on standard error, with the `<N>`
-//! that service managers read as its priority.
+//! large for that goes as a sealed memory file.
 
 use std::{
     io::{self, IoSlice, Write},
@@ -146,25 +145,6 @@ fn is_name(name: &str) -> bool {
         && name.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_')
 }
 
-/// The entry as one line for a reader without a journal: priority, message, then the fields.
-///
-/// # Errors
-/// `out` cannot be written.
-pub fn write_line(entry: &Entry, out: &mut impl Write) -> io::Result<()> {
-    let mut line = format!("<{}>{}", entry.priority.min(7), one_line(&entry.message));
-    for (name, value) in entry.fields.iter().filter(|(_, value)| !value.is_empty()) {
-        let plain = value.chars().all(|letter| letter.is_ascii_graphic() && letter != '"' && letter != '=');
-        let name = name.to_ascii_lowercase();
-        line.push_str(&if plain { format!(" {name}={value}") } else { format!(" {name}={value:?}") });
-    }
-    line.push('\n');
-    out.write_all(line.as_bytes())
-}
-
-fn one_line(text: &str) -> String {
-    text.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect()
-}
-
 /// Whether a stream is the journal's own, by `$JOURNAL_STREAM` (`device:inode`): then lines on it would be doubled, and
 /// entries with fields are better sent.
 pub fn is_stream(journal_stream: &str, stream: &impl AsFd) -> bool {
@@ -227,13 +207,10 @@ mod tests {
     }
 
     #[test]
-    fn without_a_journal_there_is_an_error_that_names_it_and_a_line() {
+    fn without_a_journal_there_is_an_error_that_names_it() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("none");
         assert!(Journal::at(&path).expect_err("absent").to_string().contains("none"));
-        let mut line = Vec::new();
-        write_line(&entry("gone\n<0>forged"), &mut line).expect("written");
-        assert_eq!(String::from_utf8(line).expect("text"), "<4>gone <0>forged stack=web field=\"a=b\"\n");
     }
 
     #[test]

@@ -68,6 +68,7 @@ fn the_manager_the_journal_and_the_collector_are_told() {
         "EXPECTED=running",
         "ACTUAL=exited (137)",
         "GENERATION=",
+        "PASS=",
     ]);
     journal.wait(&[
         "MESSAGE_ID=b62a7925a02b4bd3aa952be49b9ef674",

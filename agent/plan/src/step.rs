@@ -11,8 +11,8 @@ use crate::{
     build::Build,
     container::{ContainerSpec, CopiedFile, Endpoint, Resources, RestartPolicy},
     desired::Login,
-    drift::Drift,
-    ids::{ContainerId, Replica},
+    drift::{Drift, Subject},
+    ids::{ContainerId, Replica, ServiceName},
     resource::{NetworkSpec, VolumeSpec},
 };
 
@@ -29,6 +29,18 @@ pub struct Plan {
     pub findings: Vec<Finding>,
     /// What is to be remembered once it is done.
     pub memos: Vec<Memo>,
+}
+
+impl Plan {
+    /// The service whose difference a step puts right; `None` where it is nobody's in particular.
+    pub fn service_of(&self, step: StepId) -> Option<&ServiceName> {
+        let puts_right =
+            |finding: &&Finding| matches!(&finding.verdict, Verdict::Act(steps) if steps.contains(&step));
+        self.findings.iter().filter(puts_right).find_map(|finding| match &finding.drift.subject {
+            Subject::Service { service, .. } => Some(service),
+            _ => None,
+        })
+    }
 }
 
 /// Something to remember for the passes after this one.

@@ -20,7 +20,8 @@ use crate::{
         server::serve,
     },
     methods::Control,
-    options::Options,
+    options::{LogFormat, Options},
+    report::voice::Voice,
     rounds::{Pace, run},
     triggers::Trigger,
 };
@@ -57,7 +58,7 @@ async fn ask(folder: &Path, calls: Vec<Asked>) -> Vec<Result<Map<String, Value>,
     let options = options(folder);
     let path = options.socket();
     let (sender, triggers) = mpsc::unbounded_channel();
-    let agent = Agent::new(options, sender.clone());
+    let agent = Agent::new(options, silent(), sender.clone());
     let listener = UnixListener::from_std(listen(&path, None, false).expect("free")).expect("served");
     let pace = Pace { resync: Duration::from_secs(60), parallel: 2, alive: None, until: None::<Instant> };
     let folder = folder.to_owned();
@@ -140,11 +141,15 @@ async fn an_unreadable_profile_is_said_and_forgets_nothing() {
     let wait = json!({"wait": true, "timeout_ms": 500});
     let mut answers = ask(folder.path(), vec![("Reconcile", wait.clone())]).await;
     assert_eq!(names(&answers.remove(0)), ["web"]);
-    let agent = Agent::new(options_of_missing(folder.path()), mpsc::unbounded_channel().0);
+    let agent = Agent::new(options_of_missing(folder.path()), silent(), mpsc::unbounded_channel().0);
     assert!(Rounds::rescan(&*agent).await.is_empty());
     let status = agent.store.status(None, None).expect("the host");
     assert!(status.profile_error.is_some_and(|error| error.contains("cannot resolve the profile")));
     assert!(agent.removal_guard().is_some(), "nothing may be taken away");
+}
+
+fn silent() -> Arc<Voice> {
+    Arc::new(Voice::Lines(LogFormat::Text))
 }
 
 fn options_of_missing(folder: &Path) -> Options {
