@@ -195,32 +195,19 @@ impl PlaintextDir {
         as_asked.then(|| fs::File::from(file))
     }
 
-    /// Writes into the file that a container has bound. Root without `CAP_DAC_OVERRIDE`, as the unit has it, may write into
-    /// a file only as its owner, and only where its mode says so: for that moment it is the agent's own, and nobody
-    /// else reads it.
+    /// Writes into the file that a container has bound. An agent that is not root may do so only where the file's mode says
+    /// so: for that moment it does, to nobody but its owner.
     fn overwrite(&self, name: &str, bytes: &[u8], owner: Owner) -> io::Result<()> {
         let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let file = rustix::fs::openat(&self.folder, name, flags | OFlags::RDONLY, Mode::empty())?;
-        let facts = rustix::fs::fstat(&file)?;
-        let (own, theirs) = (rustix::process::geteuid(), Uid::from_raw(facts.st_uid));
-        if own != theirs {
-            rustix::fs::fchown(&file, Some(own), None)?;
-        }
         rustix::fs::fchmod(&file, Mode::RUSR | Mode::WUSR)?;
         let written = (|| {
-            let mut file = fs::File::from(rustix::fs::openat(
-                &self.folder,
-                name,
-                flags | OFlags::WRONLY,
-                Mode::empty(),
-            )?);
-            file.write_all(bytes)?;
-            file.set_len(bytes.len() as u64)
+            let again = rustix::fs::openat(&self.folder, name, flags | OFlags::WRONLY, Mode::empty())?;
+            let mut open = fs::File::from(again);
+            open.write_all(bytes)?;
+            open.set_len(bytes.len() as u64)
         })();
         rustix::fs::fchmod(&file, Mode::from_raw_mode(owner.mode & 0o777))?;
-        if own != theirs {
-            rustix::fs::fchown(&file, Some(theirs), None)?;
-        }
         written
     }
 

@@ -46,7 +46,12 @@ fn ensure(folder: &EnsuredFolder) -> Result<(), String> {
     }
     // A new owner takes some bits away.
     if let Some(mode) = folder.mode.filter(|mode| *mode != stat.st_mode & 0o7777 || uid.or(gid).is_some()) {
-        rustix::fs::fchmod(&opened, Mode::from_raw_mode(mode)).map_err(said)?;
+        rustix::fs::fchmod(&opened, Mode::from_raw_mode(mode)).map_err(|errno| match errno {
+            Errno::PERM if mode & 0o7000 != 0 => {
+                "the agent's unit forbids set-id bits: RestrictSUIDSGID=".to_owned()
+            }
+            errno => said(errno),
+        })?;
     }
     Ok(())
 }
@@ -61,6 +66,12 @@ fn open(path: &Path) -> Result<OwnedFd, String> {
         so_far.push(name);
         match rustix::fs::mkdirat(&at, name, MODE) {
             Ok(()) | Err(Errno::EXIST) => {}
+            Err(Errno::ROFS) => {
+                return Err(format!(
+                    "{} cannot be made: what is above it is read-only, or ProtectSystem= or ProtectHome= of the agent's unit says so",
+                    so_far.display()
+                ));
+            }
             Err(errno) => return Err(format!("{} cannot be made: {}", so_far.display(), said(errno))),
         }
         at = match rustix::fs::openat(&at, name, flags, Mode::empty()) {
