@@ -61,7 +61,7 @@ impl Sandbox {
                 "SystemCallErrorNumber" => assert_eq!(value, "EPERM"),
                 "RestrictAddressFamilies" => sandbox.families.extend(value.split_whitespace().map(family)),
                 "CapabilityBoundingSet" => {
-                    sandbox.capabilities |= value.split_whitespace().map(capability).collect()
+                    sandbox.capabilities |= value.split_whitespace().map(capability).collect();
                 }
                 _ => {
                     let directive = DIRECTIVES.iter().find(|(directive, _)| *directive == name);

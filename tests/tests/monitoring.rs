@@ -8,7 +8,7 @@ use std::{
     net::{TcpListener, TcpStream},
     os::unix::net::UnixStream,
     path::{Path, PathBuf},
-    process::{Child, Command},
+    process::Child,
     sync::{Arc, Mutex},
     thread,
 };

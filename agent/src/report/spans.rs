@@ -87,7 +87,7 @@ impl Said {
         match name {
             "message" => self.message = value,
             _ if name.starts_with(|first: char| first.is_ascii_uppercase()) => {
-                self.fields.push((name, value))
+                self.fields.push((name, value));
             }
             _ => drop(write!(self.rest, " {name}={value}")),
         }

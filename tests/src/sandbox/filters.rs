@@ -25,7 +25,7 @@ type Rules = BTreeMap<i64, Vec<SeccompRule>>;
 const SHM_EXEC: u64 = 0o100_000;
 
 pub(super) fn programs(sandbox: &Sandbox) -> Result<Vec<BpfProgram>, BackendError> {
-    let allowed = sandbox.calls.iter().filter_map(|name| name.parse().ok()).map(|call| always(call));
+    let allowed = sandbox.calls.iter().filter_map(|name| name.parse().ok()).map(always);
     let program = |rules: Rules, otherwise, matched| {
         SeccompFilter::new(rules, otherwise, matched, ARCH.try_into()?)?.try_into()
     };
