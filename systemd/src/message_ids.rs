@@ -5,10 +5,10 @@
 
 use plan::{drift::DriftKind, status::TransitionEvent};
 
-/// The id of an entry: of the kind of difference where one was found, else of what has happened.
+/// The id of an entry: of the kind of difference where one was found or noted, else of what has happened.
 pub fn of(event: TransitionEvent, kind: Option<DriftKind>) -> &'static str {
     match (event, kind) {
-        (TransitionEvent::Found, Some(kind)) => of_kind(kind),
+        (TransitionEvent::Found | TransitionEvent::Note, Some(kind)) => of_kind(kind),
         _ => of_event(event),
     }
 }
@@ -34,6 +34,7 @@ pub fn of_kind(kind: DriftKind) -> &'static str {
         DriftKind::Unfinished => "76951fa27e9a4bc3ae6e44254dd53a2f",
         DriftKind::NotActedOn => "4cf14b3db0c34d5d8de292421d9d5a02",
         DriftKind::HashOnly => "feb9c4bc94364d14bf1067b5410deb2c",
+        DriftKind::Updated => "3ec76d635217491aa26bfc3ff748c338",
     }
 }
 
@@ -60,31 +61,9 @@ mod tests {
 
     const CATALOG: &str = include_str!("../catalog/compose-agent.catalog");
 
-    /// Every id and the name it stands for. A new variant is missed by no match above, and by this list only until its
-    /// entry in the catalogue is wanted.
+    /// Every id and the name it stands for.
     fn ids() -> BTreeMap<&'static str, String> {
-        use DriftKind as K;
         use TransitionEvent as E;
-        let kinds = [
-            K::Missing,
-            K::Stopped,
-            K::Restarting,
-            K::Unhealthy,
-            K::Paused,
-            K::Altered,
-            K::Image,
-            K::SideFile,
-            K::Secret,
-            K::StaleNamespace,
-            K::StaleMount,
-            K::StaleBind,
-            K::Options,
-            K::Orphan,
-            K::ForeignName,
-            K::Unfinished,
-            K::NotActedOn,
-            K::HashOnly,
-        ];
         let events = [
             E::Found,
             E::Corrected,
@@ -96,8 +75,9 @@ mod tests {
             E::Generation,
             E::Note,
         ];
-        let kinds = kinds.into_iter().map(|kind| (of_kind(kind), format!("KIND={}", kind.as_str())));
+        let kinds = DriftKind::ALL.map(|kind| (of_kind(kind), format!("KIND={}", kind.as_str())));
         let all: Vec<_> = kinds
+            .into_iter()
             .chain(events.into_iter().map(|event| (of_event(event), format!("EVENT={}", event.as_str()))))
             .collect();
         let map: BTreeMap<_, _> = all.iter().cloned().collect();
@@ -130,6 +110,7 @@ mod tests {
     fn a_found_difference_goes_by_its_kind_and_its_end_by_the_event() {
         let kind = Some(DriftKind::Stopped);
         assert_eq!(of(TransitionEvent::Found, kind), of_kind(DriftKind::Stopped));
+        assert_eq!(of(TransitionEvent::Note, kind), of_kind(DriftKind::Stopped));
         assert_eq!(of(TransitionEvent::Corrected, kind), of_event(TransitionEvent::Corrected));
         assert_eq!(of(TransitionEvent::Found, None), of_event(TransitionEvent::Found));
     }

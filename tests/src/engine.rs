@@ -3,13 +3,18 @@
 use std::{
     fs,
     io::{Read as _, Write as _},
-    os::{fd::AsFd as _, unix::process::CommandExt as _},
+    os::{
+        fd::AsFd as _,
+        unix::{net::UnixStream, process::CommandExt as _},
+    },
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
     sync::atomic::{AtomicU32, Ordering},
     thread::sleep,
     time::{Duration, Instant},
 };
+
+use serde_json::Value;
 
 use crate::PATIENCE;
 
@@ -219,6 +224,23 @@ impl Engine {
     pub fn docker(&self, arguments: &[&str]) -> Output {
         let command = Command::new("docker").env("DOCKER_HOST", self.host()).args(arguments).output();
         command.expect("the docker command (Debian: apt-get install docker.io)")
+    }
+
+    /// Asks the Engine's API itself, `/v1.41/containers/json`: the status and what was answered; a stream is `Null`.
+    ///
+    /// # Panics
+    /// It does not answer.
+    pub fn ask(&self, method: &str, path: &str, body: &Value) -> (u16, Value) {
+        let mut socket = UnixStream::connect(self.folder.join("docker.sock")).expect("the Engine listens");
+        let body = if body.is_null() { String::new() } else { body.to_string() };
+        // In this version an answer is whole once the connection is closed.
+        let head = format!("{method} {path} HTTP/1.0\r\nHost: engine\r\nContent-Type: application/json");
+        write!(socket, "{head}\r\nContent-Length: {}\r\n\r\n{body}", body.len()).expect("it is taken");
+        let mut answer = String::new();
+        socket.read_to_string(&mut answer).expect("it is given");
+        let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
+        let said = answer.split_once("\r\n\r\n").map_or("", |(_, said)| said);
+        (status, serde_json::from_str(said).unwrap_or_default())
     }
 
     /// What the `docker` command prints.

@@ -117,6 +117,11 @@ impl Context<'_> {
             DriftKind::ForeignName => {
                 self.last(&["create", "rename"], |event| event.attributes.get("name") == Some(&drift.want))
             }
+            DriftKind::Updated => {
+                let made = self.last(&["create"], |event| is_about(event, about));
+                let words: Vec<String> = made.into_iter().chain(party(self.observed)).collect();
+                (!words.is_empty()).then(|| words.join("; "))
+            }
             DriftKind::Unhealthy | DriftKind::StaleMount | DriftKind::StaleBind | DriftKind::NotActedOn => {
                 None
             }

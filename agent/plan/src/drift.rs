@@ -85,9 +85,34 @@ pub enum DriftKind {
     NotActedOn,
     /// The hash label is not Compose's hash of the declaration, though every field is equal.
     HashOnly,
+    /// Somebody else has made it anew from a newer image of its tag, and it is as declared.
+    Updated,
 }
 
 impl DriftKind {
+    /// Every kind, in the order of their declaration.
+    pub const ALL: [Self; 19] = [
+        Self::Missing,
+        Self::Stopped,
+        Self::Restarting,
+        Self::Unhealthy,
+        Self::Paused,
+        Self::Altered,
+        Self::Image,
+        Self::SideFile,
+        Self::Secret,
+        Self::StaleNamespace,
+        Self::StaleMount,
+        Self::StaleBind,
+        Self::Options,
+        Self::Orphan,
+        Self::ForeignName,
+        Self::Unfinished,
+        Self::NotActedOn,
+        Self::HashOnly,
+        Self::Updated,
+    ];
+
     /// The stable name, as in JSON and in the journal's `KIND=`.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -109,6 +134,7 @@ impl DriftKind {
             Self::Unfinished => "unfinished",
             Self::NotActedOn => "not-acted-on",
             Self::HashOnly => "hash-only",
+            Self::Updated => "updated",
         }
     }
 }
@@ -142,7 +168,9 @@ impl Drift {
             Subject::Service { service, .. } => format!("{service}/"),
             other => other.to_string(),
         };
-        format!("{subject} {} {}", self.kind.as_str(), self.field)
+        // Each newer image is another thing to say.
+        let about = if self.kind == DriftKind::Updated { &self.have } else { &self.field };
+        format!("{subject} {} {about}", self.kind.as_str())
     }
 }
 

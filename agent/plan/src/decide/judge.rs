@@ -34,6 +34,8 @@ pub(super) struct Judgement {
     pub(super) stale: Option<(String, String, String)>,
     /// Every field is as declared, but Compose's hash on it is not that of the declaration.
     pub(super) hash_only: bool,
+    /// An updater has made it anew from a newer image of its tag: the image that its label still tells of.
+    pub(super) updated_from: Option<String>,
     on_secret_change: SecretChange,
 }
 
@@ -152,10 +154,17 @@ pub(super) fn judge(draft: &Draft<'_>, service: &DesiredService, container: &Obs
         differences.retain(|difference| !joined.contains(&difference.field.as_str()));
     }
     let image = moved.map(|id| (id.to_string(), container.image_id.to_string()));
+    // Docker Compose and the agent write the image into a label; who copies a container copies the label, too.
+    let told = container
+        .labels
+        .image
+        .clone()
+        .filter(|told| image.is_none() && *told != *container.image_id.as_str());
     let content = content(draft, &spec, container);
     let equal = differences.is_empty() && image.is_none() && content.is_empty() && stale.is_none();
     Judgement {
         hash_only: equal && !same_hash && container.labels.owner.config_hash.is_some(),
+        updated_from: told,
         differences,
         image,
         content,

@@ -42,6 +42,13 @@ pub(super) fn repair(
         drift.want = "Compose's hash of the declaration".into();
         draft.find(drift, Verdict::Note("every field is as declared: the container is kept".into()));
     }
+    if let Some(before) = &judgement.updated_from {
+        let mut drift = draft.drift(service, Some(container), DriftKind::Updated, "");
+        drift.have = container.image_id.to_string();
+        drift.want.clone_from(before);
+        let why = "an updater has made it anew from a newer image of its tag: it is kept";
+        draft.find(drift, Verdict::Note(why.into()));
+    }
 }
 
 fn name(draft: &mut Draft<'_>, service: &DesiredService, container: &ObservedContainer, gone: &[StepId]) {

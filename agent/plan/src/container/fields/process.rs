@@ -259,7 +259,10 @@ fn names(found: &mut Found, want: &ContainerSpec, have: &ContainerSpec) {
     let of_another = matches!(&have.network_mode, Some(Namespace::Container(_)))
         || matches!(&have.network_mode, Some(Namespace::Mode(mode)) if *mode == "host");
     if want.hostname.is_some() || !of_another {
-        found.chosen("hostname", want.hostname.as_ref(), have.hostname.as_ref(), &[""]);
+        // An updater hands the old container's short id on, which the Engine had chosen.
+        let chosen =
+            have.hostname.as_ref().filter(|name| want.hostname.is_some() || !is_short_id(name.expose()));
+        found.chosen("hostname", want.hostname.as_ref(), chosen, &[""]);
     }
     if want.domainname.as_ref().is_some_and(|name| !name.is_empty()) || !of_another {
         found.text("domainname", want.domainname.as_ref(), have.domainname.as_ref());
@@ -270,6 +273,10 @@ fn names(found: &mut Found, want: &ContainerSpec, have: &ContainerSpec) {
     let set = |list: &[Text]| list.iter().cloned().collect::<BTreeSet<_>>();
     found.set("extra_hosts", set(&want.extra_hosts), set(&have.extra_hosts));
     found.set("links", set(&want.links), set(&have.links));
+}
+
+fn is_short_id(name: &str) -> bool {
+    name.len() == 12 && name.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
 fn logging(found: &mut Found, want: Option<&Logging>, have: Option<&Logging>) {
