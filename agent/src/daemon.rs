@@ -16,7 +16,7 @@ use plan::{
     status::{HealthSummary, Phase, StackStatus},
 };
 use systemd::{gc_roots::Roots, notify, stat::Asker};
-use tokio::sync::{Mutex, mpsc::UnboundedSender};
+use tokio::sync::{Mutex, Notify, mpsc::UnboundedSender};
 use tracing::Span;
 
 use crate::{
@@ -69,6 +69,8 @@ pub struct Agent {
     pub asker: Asker,
     /// How many specs are being read.
     pub readings: Readings,
+    /// Told when no pass runs: what stacks want may have become something else.
+    pub quiet: Notify,
     looking: Mutex<()>,
     /// An operator has confirmed that the profile means to declare no stack.
     empty_confirmed: Cell<bool>,
@@ -120,6 +122,7 @@ impl Agent {
             ear: Ear::default(),
             asker: Asker::default(),
             readings: Readings::default(),
+            quiet: Notify::new(),
             looking: Mutex::default(),
             empty_confirmed: Cell::new(false),
             guarded: Cell::new(false),

@@ -39,3 +39,4 @@ pub mod sources;
 pub mod start;
 pub mod store;
 pub mod triggers;
+pub mod watched;

@@ -81,6 +81,7 @@ impl Rounds for Agent {
         sum_up(self);
         self.save();
         self.eyes.rest();
+        self.quiet.notify_one();
     }
 
     fn in_flight(&self) -> bool {

@@ -17,20 +17,25 @@ use tokio::{
 
 use crate::{
     daemon::Agent, exit::Failure, eyes::About, gather::bound::own_mounts, secrets::decrypt::unchanged,
-    triggers::Trigger,
+    triggers::Trigger, watched,
 };
 
 /// When to ask for the Engine's events again after they have ended.
 const AGAIN: Duration = Duration::from_secs(1);
-/// How often files outside the profile are looked at. They are few (keys, what sops-nix has decrypted), and watches would
-/// be needed on folders that may not be there yet.
+/// How often files outside the profile are looked at, where a watch may not see them. They are few (keys, what sops-nix has
+/// decrypted).
 const FILES: Duration = Duration::from_secs(5);
 
 /// Everything that a daemon, or one `--once`, listens to.
 pub fn listen_to_all(agent: &Rc<Agent>) -> Result<Vec<JoinHandle<()>>, Failure> {
     let mut tasks = vec![signals(agent)?, events(agent)];
     if !agent.options.once {
-        tasks.extend([profile(agent), files(agent), mounts(agent)]);
+        tasks.extend([
+            profile(agent),
+            files(agent),
+            spawn_local(watched::watch(Rc::clone(agent))),
+            mounts(agent),
+        ]);
     }
     Ok(tasks)
 }

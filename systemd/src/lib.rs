@@ -11,6 +11,7 @@
 //!
 //! **Not here:** what to do about what was found (plan); which stacks the profile declares (agent).
 
+pub mod folders;
 pub mod gc_roots;
 pub mod journal;
 pub mod keys;

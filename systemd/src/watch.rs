@@ -13,11 +13,13 @@ use std::{
     time::Duration,
 };
 
-use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 use tokio::{
     sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
+    task::JoinSet,
     time::{Instant, sleep, timeout},
 };
+
+use crate::folders::{Folders, Happened};
 
 /// Where stacks are in a profile.
 const FOLDER: &str = "etc/compose-agent";
@@ -62,7 +64,7 @@ pub enum WatchError {
         /// The folder.
         path: PathBuf,
         /// Why.
-        source: notify::Error,
+        source: io::Error,
     },
 }
 
@@ -77,8 +79,8 @@ enum Look {
     Broken(io::ErrorKind),
 }
 
-/// What keeps an operating system's watch alive.
-type Alive = Box<dyn std::any::Any>;
+/// A watch of the operating system, for as long as its folder is the one that was meant; ends when it is dropped.
+type Alive = JoinSet<()>;
 /// Starts one; tests put a failing one here.
 type Start = fn(&Path, OsString, UnboundedSender<()>) -> Result<Alive, WatchError>;
 
@@ -120,8 +122,7 @@ impl Watch {
                 self.seen = now;
                 changed();
             }
-            // The watched folder may have been replaced: that ends a watch without a word.
-            if self.profile.parent().is_some_and(|parent| !parent.exists()) {
+            if alive.as_mut().is_some_and(|watching| watching.try_join_next().is_some()) {
                 alive = None;
             }
         }
@@ -175,22 +176,22 @@ impl Watch {
 
 fn start(parent: &Path, name: OsString, hint: UnboundedSender<()>) -> Result<Alive, WatchError> {
     let refused = |source| WatchError::Refused { path: parent.to_owned(), source };
-    let tell = move |event: notify::Result<Event>| {
-        if event.as_ref().map_or(true, |event| concerns(event, &name)) {
-            // The watch outlives its reader only while the daemon ends.
-            let _ = hint.send(());
-        }
+    let mut folders = Folders::new().map_err(refused)?;
+    folders.watch(parent).map_err(refused)?;
+    let concerns = move |happened: &Happened| match happened {
+        Happened::Replaced(found) | Happened::Written(found) => found.name == name,
+        Happened::Lost(_) | Happened::Missed => true,
     };
-    let mut watcher = RecommendedWatcher::new(tell, notify::Config::default()).map_err(refused)?;
-    watcher.watch(parent, RecursiveMode::NonRecursive).map_err(refused)?;
-    Ok(Box::new(watcher))
-}
-
-/// Opening and closing the profile, which every command on the host does, is no change of it.
-fn concerns(event: &Event, name: &OsString) -> bool {
-    event.need_rescan()
-        || (!matches!(event.kind, EventKind::Access(_))
-            && event.paths.iter().any(|path| path.file_name() == Some(name)))
+    let mut watching = JoinSet::new();
+    watching.spawn(async move {
+        while let Ok(happened) = folders.next().await {
+            let ends = happened.iter().any(|one| matches!(one, Happened::Lost(_)));
+            if happened.iter().any(&concerns) && hint.send(()).is_err() || ends {
+                return;
+            }
+        }
+    });
+    Ok(watching)
 }
 
 fn look(profile: &Path) -> Look {
@@ -325,7 +326,7 @@ mod tests {
         let mut watch = Watch::new(&link, Pace { poll: Duration::from_millis(50), ..QUICK });
         watch.start = |parent, _, _| {
             STARTS.fetch_add(1, Ordering::Relaxed);
-            let source = notify::Error::io(io::Error::from_raw_os_error(24));
+            let source = io::Error::from_raw_os_error(24);
             Err(WatchError::Refused { path: parent.to_owned(), source })
         };
         assert_eq!(told(watch, async || swap(&link, "gen2")).await, 1);
