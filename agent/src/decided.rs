@@ -1,9 +1,9 @@
 //! What is to be done about one stack, of what was gathered: what `plan` decides, with what only this side of it knows.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use plan::{
-    cause::annotate,
+    cause::{annotate, complete, is_awaited},
     decide::decide,
     desire::{Wish, desire},
     desired::Desired,
@@ -13,6 +13,7 @@ use plan::{
     step::Plan,
 };
 use specs::model::Project;
+use tokio::time::{Instant, timeout_at};
 
 use crate::{
     clock,
@@ -20,6 +21,9 @@ use crate::{
     gather::{Want, folders, pass::mounts},
     secrets::quoting,
 };
+
+/// How long the event of what has been seen is waited for: the Engine says it a moment later.
+const MOMENT: Duration = Duration::from_millis(250);
 
 /// What was decided about a stack, and on what.
 #[derive(Debug)]
@@ -60,7 +64,17 @@ impl Agent {
         }
         let observed = quoting::snapshot(observed, &want.secrets);
         let mut plan = decide(&desired, &observed, &memory, clock::now());
-        annotate(&mut plan, &desired, &observed, &memory, &self.ear.happened());
+        let until = Instant::now() + MOMENT;
+        let mut happened = self.ear.happened();
+        while self.eyes.has_listened(MOMENT) && is_awaited(&plan, &desired, &observed, &memory, &happened) {
+            if timeout_at(until, self.ear.news.notified()).await.is_err() {
+                break;
+            }
+            happened = self.ear.happened();
+        }
+        annotate(&mut plan, &desired, &observed, &memory, &happened);
+        let mut memory = memory;
+        complete(&mut memory, &plan, &desired, &observed, &happened);
         Decided { desired, memory, plan }
     }
 }

@@ -88,6 +88,11 @@ impl Eyes {
         self.listening.set(listening.then(Instant::now));
     }
 
+    /// Whether events have been heard for at least this long.
+    pub fn has_listened(&self, span: Duration) -> bool {
+        self.listening.get().is_some_and(|since| since.elapsed() >= span)
+    }
+
     /// Something has happened on the Engine. Answers the project that it is about, where that is known.
     pub fn heard(&self, event: &EngineEvent) -> About {
         self.cache.borrow_mut().heard(event);

@@ -15,6 +15,8 @@ use plan::{
     step::{Act, Outcome, Plan, Target},
 };
 
+use tokio::sync::Notify;
+
 use crate::clock;
 
 /// So many events are remembered.
@@ -64,6 +66,8 @@ pub struct Ear {
     own: RefCell<VecDeque<Own>>,
     away: RefCell<VecDeque<(Time, Time)>>,
     lost: RefCell<Option<Time>>,
+    /// Told at each event.
+    pub news: Notify,
 }
 
 impl Ear {
@@ -78,6 +82,7 @@ impl Ear {
             .collect();
         let (kind, action, id) = (event.kind.clone(), event.action.clone(), event.id.clone());
         push(&mut self.events.borrow_mut(), Heard { at: clock::now(), kind, action, id, attributes }, MOST);
+        self.news.notify_waiters();
     }
 
     /// Events are not heard any more, or again.

@@ -96,7 +96,10 @@ pub fn priority(transition: &Transition) -> u8 {
         TransitionEvent::Failed => 3,
         TransitionEvent::Found | TransitionEvent::Waiting => 4,
         TransitionEvent::Corrected | TransitionEvent::Gone | TransitionEvent::Generation => 5,
-        TransitionEvent::Done | TransitionEvent::Phase | TransitionEvent::Note => 6,
+        TransitionEvent::Done
+        | TransitionEvent::Phase
+        | TransitionEvent::Note
+        | TransitionEvent::Explained => 6,
     }
 }
 

@@ -41,6 +41,7 @@ let
             "phase"
             "generation"
             "note"
+            "explained"
           ]
         );
         default = [

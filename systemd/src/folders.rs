@@ -244,7 +244,9 @@ mod tests {
     async fn a_folder_that_is_gone_is_said_and_one_that_is_not_wanted_is_silent() {
         let top = tempfile::tempdir().expect("a folder");
         let [one, two] = ["one", "two"].map(|name| top.path().join(name));
-        [&one, &two].map(|folder| fs::create_dir(folder).expect("made"));
+        for folder in [&one, &two] {
+            fs::create_dir(folder).expect("made");
+        }
         let mut folders = Folders::new().expect("an instance");
         folders.watch_only([one.clone(), two.clone()].into()).await;
         folders.watch_only([one.clone()].into()).await;

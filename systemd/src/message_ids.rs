@@ -50,6 +50,7 @@ pub fn of_event(event: TransitionEvent) -> &'static str {
         TransitionEvent::Waiting => "296654ec22024b818f13f743fc37993b",
         TransitionEvent::Generation => "75c8c512846f4e30b95a228e546099de",
         TransitionEvent::Note => "5697909dc84d4a9192bc36dd9e22f3f4",
+        TransitionEvent::Explained => "15ed9c7cebe54cedb39a1e9d88a1d1b6",
     }
 }
 
@@ -74,6 +75,7 @@ mod tests {
             E::Waiting,
             E::Generation,
             E::Note,
+            E::Explained,
         ];
         let kinds = DriftKind::ALL.map(|kind| (of_kind(kind), format!("KIND={}", kind.as_str())));
         let all: Vec<_> = kinds

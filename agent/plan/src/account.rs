@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use self::{
     remember::{count_corrections, forget_the_gone, keep_memos, remember_bound, remember_failures},
-    say::{compare_open, open},
+    say::{compare_open, open, runs},
     services::services,
 };
 use crate::{
@@ -63,6 +63,9 @@ pub fn account(
     next.open.clone_from(&open);
     next.waiting.clone_from(&waiting);
     let services: Vec<ServiceStatus> = services(desired, observed);
+    if phase == Phase::Converged {
+        transitions.extend(runs(desired, &services, &mut next, now));
+    }
     let retry = waiting.iter().filter_map(|wait| wait.retry_at).min();
     let status = StackStatus {
         name: desired.stack.clone(),

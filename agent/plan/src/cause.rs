@@ -51,6 +51,21 @@ struct Context<'a> {
     happened: &'a Happened,
 }
 
+/// Whether a finding is new whose cause only an event can tell that has not been heard: the Engine shows what has happened
+/// a moment before it says so.
+pub fn is_awaited(
+    plan: &Plan,
+    desired: &Desired,
+    observed: &Observed,
+    memory: &StackMemory,
+    happened: &Happened,
+) -> bool {
+    let context = Context { desired, observed, memory, happened };
+    let news = plan.findings.iter().map(|finding| &finding.drift);
+    news.filter(|drift| memory.open.iter().all(|open| open.drift.key() != drift.key()))
+        .any(|drift| context.awaits_event(drift))
+}
+
 /// Says of each finding why it has come about, where that is known; of a contested one, who the other party may be.
 pub fn annotate(
     plan: &mut Plan,
@@ -63,11 +78,10 @@ pub fn annotate(
     for finding in &mut plan.findings {
         let key = finding.drift.key();
         let known = memory.open.iter().find(|open| open.drift.key() == key);
-        if finding.drift.cause.is_none() {
-            // What was seen before its event was heard learns its cause with the next look.
-            let kept = known.and_then(|known| known.drift.cause.clone());
-            finding.drift.cause = kept.or_else(|| context.cause(&finding.drift));
-        }
+        // What was seen before its event was heard learns its cause with the next look.
+        let kept = known.and_then(|known| known.drift.cause.clone());
+        let kept = kept.filter(|kept| !context.is_makeshift(&finding.drift, kept));
+        finding.drift.cause = kept.or_else(|| context.cause(&finding.drift));
         if let Verdict::Refuse(why) = &mut finding.verdict
             && crate::contest::is_contested(why)
             && let Some(party) = party(observed)
@@ -78,7 +92,54 @@ pub fn annotate(
     }
 }
 
+/// Says of differences that are over, and whose cause was not known when they were found, what is known of it now.
+pub fn complete(
+    memory: &mut StackMemory,
+    plan: &Plan,
+    desired: &Desired,
+    observed: &Observed,
+    happened: &Happened,
+) {
+    let mut open = std::mem::take(&mut memory.open);
+    let context = Context { desired, observed, memory, happened };
+    let is_over = |drift: &Drift| plan.findings.iter().all(|finding| finding.drift.key() != drift.key());
+    for known in open.iter_mut().filter(|known| known.drift.cause.is_none() && is_over(&known.drift)) {
+        known.drift.cause = context.cause(&known.drift);
+    }
+    memory.open = open;
+}
+
 impl Context<'_> {
+    fn awaits_event(&self, drift: &Drift) -> bool {
+        match drift.kind {
+            DriftKind::Unhealthy
+            | DriftKind::Restarting
+            | DriftKind::SideFile
+            | DriftKind::Secret
+            | DriftKind::StaleMount
+            | DriftKind::StaleBind
+            | DriftKind::NotActedOn => false,
+            _ => match self.cause(drift) {
+                Some(cause) => self.is_makeshift(drift, &cause) && !self.has_died(drift),
+                None => true,
+            },
+        }
+    }
+
+    /// Whether a cause was told from the state that a container has ended in, for want of a better one.
+    fn is_makeshift(&self, drift: &Drift, cause: &str) -> bool {
+        drift.kind == DriftKind::Stopped
+            && self.container(drift).is_some_and(|container| cause == ended(&container.state))
+    }
+
+    fn has_died(&self, drift: &Drift) -> bool {
+        let about = self.container(drift);
+        self.last(&["die"], |event| {
+            is_about(event, about) && about.is_some_and(|container| is_since_start(event, container))
+        })
+        .is_some()
+    }
+
     fn cause(&self, drift: &Drift) -> Option<String> {
         let about = self.container(drift);
         match drift.kind {
@@ -122,9 +183,13 @@ impl Context<'_> {
                 let words: Vec<String> = made.into_iter().chain(party(self.observed)).collect();
                 (!words.is_empty()).then(|| words.join("; "))
             }
-            DriftKind::Unhealthy | DriftKind::StaleMount | DriftKind::StaleBind | DriftKind::NotActedOn => {
-                None
+            DriftKind::Unhealthy => {
+                let said = about?.state.health_output.trim();
+                (!said.is_empty()).then(|| format!("its check says: {said}"))
             }
+            DriftKind::StaleMount => Some("something else was mounted there, or nothing is any more".into()),
+            DriftKind::StaleBind => Some("the file was replaced on the host".into()),
+            DriftKind::NotActedOn => None,
         }
     }
 
@@ -152,10 +217,7 @@ impl Context<'_> {
         if state.oom_killed {
             return Some("memory ran out".into());
         }
-        let since = |event: &Heard| {
-            is_about(event, Some(container))
-                && container.state.started_at.is_none_or(|started| event.at.plus_ms(1_000) >= started)
-        };
+        let since = |event: &Heard| is_about(event, Some(container)) && is_since_start(event, container);
         let away = |(from, to): &&(Time, Time)| {
             state.finished_at.is_some_and(|at| at.plus_ms(AROUND_MS) >= *from && at <= to.plus_ms(AROUND_MS))
         };
@@ -225,6 +287,11 @@ fn is_about(event: &Heard, container: Option<&ObservedContainer>) -> bool {
         event.id == id.as_str() || event.attributes.get("container").is_some_and(|of| of == id.as_str())
     };
     container.is_some_and(|container| id(&container.id))
+}
+
+/// The Engine's clock and the moment of hearing may be a little apart.
+fn is_since_start(event: &Heard, container: &ObservedContainer) -> bool {
+    container.state.started_at.is_none_or(|started| event.at.plus_ms(1_000) >= started)
 }
 
 /// Whether two references mean the same tag, `latest` being what is meant where none is written.

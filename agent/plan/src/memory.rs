@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     backoff::{Backoff, MOST},
-    ids::{Generation, StackName, Time},
+    ids::{Generation, ServiceName, StackName, Time},
     sources::BoundAt,
     status::{OpenDrift, Phase, WaitStatus},
 };
@@ -69,10 +69,8 @@ pub struct StackMemory {
     pub corrections: BTreeMap<String, Vec<Time>>,
     /// An operator's wish for a restart, until everything that it is about has started since.
     pub restart: Option<Restart>,
-    /// The last image id with which each service was healthy.
-    pub good_images: BTreeMap<String, String>,
-    /// The warnings of the last load, so that each is said once.
-    pub notes: Vec<String>,
+    /// What the stack ran when it was last as declared.
+    pub ran: Option<Ran>,
 }
 
 impl StackMemory {
@@ -124,7 +122,7 @@ impl Hold {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Restart {
     /// Of this service; `None`: of all.
-    pub service: Option<crate::ids::ServiceName>,
+    pub service: Option<ServiceName>,
     /// What has started since then has been restarted.
     pub at: Time,
     /// Who.
@@ -140,6 +138,15 @@ pub struct Rejection {
     pub why: String,
     /// When.
     pub at: Time,
+}
+
+/// What a stack runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ran {
+    /// The generation that declares it.
+    pub generation: Generation,
+    /// Each service's image, with its digest.
+    pub images: BTreeMap<ServiceName, String>,
 }
 
 /// One fetch of an image.

@@ -307,10 +307,12 @@ pub enum TransitionEvent {
     Phase,
     /// Waiting began.
     Waiting,
-    /// A generation was seen for the first time.
+    /// A stack is as a generation declares it, and runs these images: said for each generation, and each newer image.
     Generation,
     /// Something to know that changes nothing.
     Note,
+    /// The cause of a difference that was found without one is known now.
+    Explained,
 }
 
 impl TransitionEvent {
@@ -326,6 +328,7 @@ impl TransitionEvent {
             Self::Waiting => "waiting",
             Self::Generation => "generation",
             Self::Note => "note",
+            Self::Explained => "explained",
         }
     }
 }

@@ -8,7 +8,7 @@ use plan::{
     desired::PlacedFile,
     memory::{Hold, Restart},
     observed::RunState,
-    status::{Phase, StackStatus},
+    status::{Phase, StackStatus, TransitionEvent},
     step::Verdict,
 };
 use world::World;
@@ -49,6 +49,24 @@ fn a_cold_start_converges_and_then_there_is_nothing_to_do() {
     assert_eq!(world.done, ["create network p_default", "create container p-web-1", "start the new p-web-1"]);
     let (plan, _) = world.pass(ONE, usize::MAX);
     assert!(plan.steps.is_empty() && plan.findings.is_empty(), "{plan:#?}");
+}
+
+/// Whoever asks later what a generation ran finds it, once each.
+#[test]
+fn a_generation_is_said_with_its_images_and_so_is_a_newer_image() {
+    let mut world = world();
+    world.converge(ONE);
+    let said = |world: &World| -> Vec<String> {
+        let said = world.said.iter().filter(|said| said.event == TransitionEvent::Generation);
+        said.map(|said| said.message.clone()).collect()
+    };
+    assert_eq!(said(&world).len(), 1);
+    assert!(said(&world)[0].contains(" runs: web app:1 ("), "{:?}", said(&world));
+    world.converge(ONE);
+    assert_eq!(said(&world).len(), 1, "nothing is new");
+    world.converge(&blue("app:2"));
+    assert!(said(&world)[1..].iter().all(|said| said.contains("web app:2 (")), "{:?}", said(&world));
+    assert_eq!(said(&world).len(), 2);
 }
 
 #[test]

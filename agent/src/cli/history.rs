@@ -75,7 +75,10 @@ pub(super) fn table(entries: &[Transition]) -> Table {
             TransitionEvent::Failed => BAD,
             TransitionEvent::Found | TransitionEvent::Waiting => BUSY,
             TransitionEvent::Corrected | TransitionEvent::Gone | TransitionEvent::Done => GOOD,
-            TransitionEvent::Phase | TransitionEvent::Generation | TransitionEvent::Note => FAINT,
+            TransitionEvent::Phase
+            | TransitionEvent::Generation
+            | TransitionEvent::Note
+            | TransitionEvent::Explained => FAINT,
         };
         table.row([
             clock::stamp(entry.at).into(),

@@ -5,8 +5,8 @@ use crate::{
     desired::Desired,
     drift::{Drift, DriftKind, Subject},
     ids::Time,
-    memory::StackMemory,
-    status::{OpenDrift, Transition, TransitionEvent, WaitStatus},
+    memory::{Ran, StackMemory},
+    status::{OpenDrift, ServiceStatus, Transition, TransitionEvent, WaitStatus},
     step::{Outcome, Plan, Verdict, WaitKind},
 };
 
@@ -72,6 +72,14 @@ pub(super) fn compare_open(
     {
         say(beginning(plan, &found.drift), Some(&found.drift), words(&found.drift, &found.verdict));
     }
+    for found in open {
+        let mut known = memory.open.iter().filter(|known| same(&known.drift, &found.drift));
+        if let Some(cause) = &found.drift.cause
+            && known.any(|known| known.drift.cause.as_ref() != Some(cause))
+        {
+            say(TransitionEvent::Explained, Some(&found.drift), words(&found.drift, cause));
+        }
+    }
     for known in memory.open.iter().filter(|known| !open.iter().any(|found| same(&known.drift, &found.drift)))
     {
         let event =
@@ -96,6 +104,36 @@ pub(super) fn compare_open(
             _ => {}
         }
     }
+}
+
+/// Which images the generation runs, where that or they are not what they were.
+pub(super) fn runs(
+    desired: &Desired,
+    services: &[ServiceStatus],
+    memory: &mut StackMemory,
+    now: Time,
+) -> Option<Transition> {
+    let image = |service: &ServiceStatus| {
+        let container = service.containers.first()?;
+        let digest = container.image_digest.as_deref().unwrap_or(&container.image_id);
+        Some((service.name.clone(), format!("{} ({digest})", container.image)))
+    };
+    let images = services.iter().filter_map(image).collect();
+    let ran = Ran { generation: desired.generation.clone(), images };
+    if memory.ran.as_ref() == Some(&ran) {
+        return None;
+    }
+    let each: Vec<String> = ran.images.iter().map(|(service, image)| format!("{service} {image}")).collect();
+    let message = format!("{} runs: {}", desired.generation, each.join(", "));
+    memory.ran = Some(ran);
+    Some(Transition {
+        at: now,
+        stack: desired.stack.clone(),
+        event: TransitionEvent::Generation,
+        drift: None,
+        message,
+        generation: Some(desired.generation.clone()),
+    })
 }
 
 /// How a difference begins: one that is only a step on the way (a check that has not answered yet, a dependency that is

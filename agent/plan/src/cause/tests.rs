@@ -131,3 +131,44 @@ fn a_cause_stays_while_its_difference_is_open_and_a_contest_names_the_other_part
     let Verdict::Refuse(why) = &plan.findings[0].verdict else { panic!("it is refused") };
     assert!(why.ends_with("the other party may be Watchtower (container p-web-1)"), "{why}");
 }
+
+/// The Engine's state is seen a moment before its event is heard.
+#[test]
+fn an_event_that_is_to_come_is_waited_for_and_what_it_tells_replaces_what_was_told_without_it() {
+    let killed = ContainerState { status: RunState::Exited, exit_code: 137, ..ContainerState::default() };
+    let observed = Observed { containers: vec![container(killed).into()], ..Observed::default() };
+    let finding = |kind| crate::step::Finding { drift: drift(kind, ""), verdict: Verdict::Act(Vec::new()) };
+    let plan = |kind| Plan { findings: vec![finding(kind)], ..Plan::default() };
+    let event = |action: &str| heard("container", action, "c1", &[("signal", "9"), ("name", "p-web-1")]);
+    let happened = |events| Happened { events, away: Vec::new() };
+    let none = happened(Vec::new());
+    let died = happened(vec![event("kill"), event("die")]);
+    let mut memory = StackMemory { generation: Some("/two".into()), ..StackMemory::default() };
+    let awaited = |kind, memory: &StackMemory, all: &Happened| {
+        is_awaited(&plan(kind), &desired(), &observed, memory, all)
+    };
+    assert!(awaited(DriftKind::Stopped, &memory, &none), "that it has ended is heard of, too");
+    assert!(!awaited(DriftKind::Stopped, &memory, &died));
+    assert!(awaited(DriftKind::Paused, &memory, &none) && !awaited(DriftKind::Unhealthy, &memory, &none));
+
+    let told = |memory: &StackMemory, all: &Happened| {
+        let mut plan = plan(DriftKind::Stopped);
+        annotate(&mut plan, &desired(), &observed, memory, all);
+        plan.findings.remove(0).drift
+    };
+    let makeshift = told(&memory, &none);
+    assert_eq!(makeshift.cause.as_deref(), Some("it was ended by signal 9"));
+    memory.open = vec![crate::status::OpenDrift { drift: makeshift, since: Time(0), verdict: String::new() }];
+    assert!(!awaited(DriftKind::Stopped, &memory, &none), "only what is new is worth a wait");
+    let cause = told(&memory, &died).cause.expect("it was heard");
+    assert!(cause.starts_with("outside action: container kill (signal 9) at"), "{cause}");
+
+    memory.open[0].drift = drift(DriftKind::Missing, "");
+    let gone = happened(vec![event("destroy")]);
+    complete(&mut memory, &Plan::default(), &desired(), &observed, &gone);
+    let cause = memory.open[0].drift.cause.as_deref().unwrap_or_default();
+    assert!(
+        cause.starts_with("outside action: container destroy"),
+        "what is over is explained, too: {cause}"
+    );
+}
