@@ -5,6 +5,7 @@
 
 pub mod archives;
 pub(crate) mod bound;
+mod build_secrets;
 pub mod builds;
 pub mod declared;
 pub mod folders;

@@ -18,6 +18,7 @@ use hyper::{
     body::{Frame, Incoming},
     client::conn::http1::SendRequest,
     header,
+    upgrade::Upgraded,
 };
 use hyper_util::rt::TokioIo;
 use plan::build::Build;
@@ -283,6 +284,24 @@ impl Wire {
         Err(answer.refusal(&serde_json::from_slice(&answer.body).unwrap_or(Value::Null)))
     }
 
+    /// Turns a connection into one for another protocol, where the Engine agrees.
+    ///
+    /// # Errors
+    /// See [`WireError`].
+    pub async fn upgrade(&self, path: &str, headers: &[(&str, &str)]) -> Result<Upgraded, WireError> {
+        let upgrading = async {
+            let mut sender = self.connect().await?;
+            let answer = self.ask(&mut sender, &Method::POST, path, &Payload::Nothing, headers).await?;
+            if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
+                return hyper::upgrade::on(answer).await.map_err(|e| broken(&e));
+            }
+            let answer = Answer::whole(answer).await?;
+            Err(answer.refusal(&serde_json::from_slice(&answer.body).unwrap_or(Value::Null)))
+        };
+        let ended = tokio::time::timeout(READ_DEADLINE, upgrading).await;
+        ended.unwrap_or(Err(WireError::TimedOut(READ_DEADLINE)))
+    }
+
     fn unreachable(&self, source: std::io::Error) -> WireError {
         WireError::Unreachable { address: self.address.to_string(), source }
     }
@@ -368,7 +387,7 @@ where
     S: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
 {
     let (sender, connection) = hyper::client::conn::http1::handshake(io).await.map_err(|e| broken(&e))?;
-    tokio::spawn(connection);
+    tokio::spawn(connection.with_upgrades());
     Ok(sender)
 }
 

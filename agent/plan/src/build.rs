@@ -2,10 +2,13 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    fmt,
     path::PathBuf,
+    sync::Arc,
 };
 
 use specs::Text;
+use zeroize::Zeroizing;
 
 /// One build, ready to be handed to the Engine.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -44,6 +47,33 @@ pub struct Build {
     pub cache_from: Vec<Text>,
     /// `linux/arm64`.
     pub platform: Option<Text>,
+    /// What its `RUN` steps may read, by the id that they ask for. No part of the digest: as with Docker Compose, another
+    /// value builds nothing anew.
+    pub secrets: BTreeMap<String, SecretBytes>,
+    /// The sockets of ssh agents that its `RUN` steps may ask, by id.
+    pub agents: BTreeMap<String, PathBuf>,
+}
+
+/// A secret that need not be text: wiped when dropped, shown by nothing.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SecretBytes(Arc<Zeroizing<Vec<u8>>>);
+
+impl SecretBytes {
+    /// Of these bytes.
+    pub fn new(bytes: impl Into<Zeroizing<Vec<u8>>>) -> Self {
+        Self(Arc::new(bytes.into()))
+    }
+
+    /// The bytes, for whoever must have them.
+    pub fn expose(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for SecretBytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(specs::MASK)
+    }
 }
 
 /// A folder of the host that is sent.

@@ -24,7 +24,7 @@ use specs::{
     secrets::keyed_digest,
 };
 
-use crate::secrets::decrypt::Decrypting;
+use crate::{gather::build_secrets, secrets::decrypt::Decrypting};
 
 /// The file that is sent as the Dockerfile where the context has none that could be used as it is.
 const OWN_DOCKERFILE: &str = ".compose-agent.Dockerfile";
@@ -116,6 +116,8 @@ impl Look<'_, '_> {
             pull: declared.pull,
             cache_from: declared.cache_from.clone(),
             platform: self.platform(),
+            secrets: build_secrets::secrets(self.project, declared, self.reader)?,
+            agents: build_secrets::agents(declared, self.reader)?,
             ..Build::default()
         };
         let contexts = self.contexts(&mut build)?;
@@ -131,8 +133,6 @@ impl Look<'_, '_> {
     fn refuse(&self) -> Result<(), String> {
         let declared = self.declared;
         let needs = [
-            ("secrets", !declared.secrets.is_empty(), "mount the secret when the container runs"),
-            ("ssh", !declared.ssh.is_empty(), "put what it fetches into the context"),
             ("entitlements", !declared.entitlements.is_empty(), "leave them out"),
             ("privileged", declared.privileged, "leave it out"),
         ];
@@ -273,6 +273,10 @@ impl Look<'_, '_> {
             build.network.expose(),
             build.shm_size
         ));
+        // Which ones there are, not what is in them.
+        for id in build.secrets.keys().chain(build.agents.keys()) {
+            all.push_str(&format!("\0{id}"));
+        }
         Ok(keyed_digest(self.key, all.as_bytes()))
     }
 

@@ -18,6 +18,7 @@ use specs::{
     settings::SecretChange,
 };
 use systemd::runtime_dir::Replace;
+use zeroize::Zeroizing;
 
 use crate::{gather::seccomp, secrets::decrypt::Decrypting};
 
@@ -188,17 +189,25 @@ pub fn split(path: &Path, kind: impl Fn(&Path) -> FileKind) -> (PathBuf, Option<
 /// # Errors
 /// It cannot be read, or not be decrypted, or has no such key.
 pub fn secret_of(path: &Path, reader: &Decrypting<'_>) -> io::Result<Text> {
-    let (file, key) = split(path, |path| reader.kind(path));
-    let text = match (reader.plaintext(&file)?, key) {
-        (Some(plaintext), Some(key)) => {
-            return reader.one_key(&plaintext, &key);
-        }
-        (None, Some(_)) => return Err(io::Error::other("only an encrypted file has keys to choose from")),
-        (Some(plaintext), None) => String::from_utf8(plaintext.expose().to_vec()),
-        (None, None) => String::from_utf8(reader.read(&file)?.bytes.to_vec()),
-    };
-    let text = text.map_err(|_| io::Error::other("it is no text"))?;
+    let bytes = secret_bytes(path, reader)?;
+    let text = std::str::from_utf8(&bytes).map_err(|_| io::Error::other("it is no text"))?;
     Ok(Text::secret(text.trim_end_matches(['\n', '\r'])))
+}
+
+/// The content of a file, decrypted, or of one key of an encrypted one.
+///
+/// # Errors
+/// It cannot be read, or not be decrypted, or has no such key.
+pub fn secret_bytes(path: &Path, reader: &Decrypting<'_>) -> io::Result<Zeroizing<Vec<u8>>> {
+    let (file, key) = split(path, |path| reader.kind(path));
+    match (reader.plaintext(&file)?, key) {
+        (Some(plaintext), Some(key)) => {
+            Ok(Zeroizing::new(reader.one_key(&plaintext, &key)?.expose().as_bytes().to_vec()))
+        }
+        (None, Some(_)) => Err(io::Error::other("only an encrypted file has keys to choose from")),
+        (Some(plaintext), None) => Ok(Zeroizing::new(plaintext.expose().to_vec())),
+        (None, None) => Ok(Zeroizing::new(reader.read(&file)?.bytes.to_vec())),
+    }
 }
 
 /// The files of the `secrets:` and `configs:` that an enabled service uses, and as whose.

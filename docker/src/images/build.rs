@@ -1,7 +1,6 @@
 //! How is an image built, how far has it got, and what did it say last where it fails?
 //!
-//! BuildKit through `POST /build?version=2`, the context as the body. Without a session beside it: what needs one (secrets,
-//! ssh) is refused before.
+//! BuildKit through `POST /build?version=2`, the context as the body; a session beside it where it needs secrets or ssh.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -13,9 +12,9 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use hyper::Method;
 use plan::build::Build;
 use serde_json::Value;
-use specs::MASK;
+use specs::{Text, mask::Mask};
 
-use super::lines;
+use super::{grpc::Fields, lines, session::Session};
 use crate::{
     engine::Engine,
     wire::{Payload, WireError, query},
@@ -34,8 +33,10 @@ impl Engine {
     ) -> Result<Option<String>, WireError> {
         let mut trace = Trace::default();
         let work = async {
+            let session = Session::of(build, &self.wire).await?;
+            let path = path(build, session.as_ref().map(|session| session.id.as_str()));
             let payload = Payload::Context(Arc::clone(build));
-            let answer = self.wire.open(Method::POST, &path(build), payload, &[]).await?;
+            let answer = self.wire.open(Method::POST, &path, payload, &[]).await?;
             lines::read(answer, deadline, |line| {
                 if let Some(step) = trace.take(line) {
                     say(masked(build, &step));
@@ -60,16 +61,17 @@ impl Engine {
 }
 
 /// The request (Engine API, "Build an image").
-fn path(build: &Build) -> String {
+fn path(build: &Build, session: Option<&str>) -> String {
     let mut path = format!("/build?version=2&dockerfile={}", query(&build.dockerfile));
     let mut put = |key: &str, value: &str| {
         if !value.is_empty() {
             path.push_str(&format!("&{key}={}", query(value)));
         }
     };
+    put("session", session.unwrap_or_default());
     put("t", &build.reference);
     build.tags.iter().for_each(|tag| put("t", tag.expose()));
-    let exposed = |map: &BTreeMap<String, specs::Text>| {
+    let exposed = |map: &BTreeMap<String, Text>| {
         let map: serde_json::Map<String, Value> =
             map.iter().map(|(key, value)| (key.clone(), value.expose().into())).collect();
         Value::from(map).to_string()
@@ -85,17 +87,18 @@ fn path(build: &Build) -> String {
     put("nocache", if build.no_cache { "1" } else { "" });
     put("pull", if build.pull { "1" } else { "" });
     if !build.cache_from.is_empty() {
-        let from: Vec<&str> = build.cache_from.iter().map(specs::Text::expose).collect();
+        let from: Vec<&str> = build.cache_from.iter().map(Text::expose).collect();
         put("cachefrom", &Value::from(from).to_string());
     }
     put("platform", build.platform.as_ref().map_or("", |platform| platform.expose()));
     path
 }
 
-/// What a build says, without the values of secret arguments.
+/// What a build says, without its secrets.
 fn masked(build: &Build, text: &str) -> String {
-    let secrets = build.args.values().filter(|value| value.is_secret() && !value.is_empty());
-    secrets.fold(text.to_owned(), |text, secret| text.replace(secret.expose(), MASK))
+    let secrets = build.secrets.values().filter_map(|secret| std::str::from_utf8(secret.expose()).ok());
+    let secrets: Vec<Text> = secrets.map(|secret| Text::secret(secret.trim_end())).collect();
+    Mask::of(build.args.values().chain(&secrets)).mask(text).into_owned()
 }
 
 /// What BuildKit tells of its steps (`moby.buildkit.trace`: the message `StatusResponse` of its control interface).
@@ -148,58 +151,12 @@ impl Trace {
     }
 }
 
-/// The fields of a protobuf message that have a length; numbers are passed over.
-struct Fields<'a>(&'a [u8]);
-
-impl<'a> Iterator for Fields<'a> {
-    type Item = (u64, &'a [u8]);
-
-    fn next(&mut self) -> Option<Self::Item> {
-        loop {
-            let key = number(&mut self.0)?;
-            let skip = match key & 7 {
-                0 => {
-                    number(&mut self.0)?;
-                    continue;
-                }
-                1 => 8,
-                2 => usize::try_from(number(&mut self.0)?).ok()?,
-                5 => 4,
-                _ => return None,
-            };
-            let (content, rest) = self.0.split_at_checked(skip)?;
-            self.0 = rest;
-            if key & 7 == 2 {
-                return Some((key >> 3, content));
-            }
-        }
-    }
-}
-
-fn number(bytes: &mut &[u8]) -> Option<u64> {
-    let mut value = 0;
-    for shift in (0..64).step_by(7) {
-        let (first, rest) = bytes.split_first()?;
-        *bytes = rest;
-        value |= u64::from(first & 0x7f) << shift;
-        if first & 0x80 == 0 {
-            return Some(value);
-        }
-    }
-    None
-}
-
 #[cfg(test)]
 mod tests {
+    use plan::build::SecretBytes;
     use serde_json::json;
-    use specs::Text;
 
-    use super::*;
-
-    fn field(number: u8, content: &[u8]) -> Vec<u8> {
-        let length = u8::try_from(content.len()).expect("short");
-        [&[number << 3 | 2, length], content].concat()
-    }
+    use super::{super::grpc::field, *};
 
     fn line(message: &[u8]) -> Value {
         json!({ "id": "moby.buildkit.trace", "aux": STANDARD.encode(message) })
@@ -225,16 +182,18 @@ mod tests {
             reference: "app:1".into(),
             dockerfile: "docker/Dockerfile".into(),
             args: [("TOKEN".to_owned(), Text::secret("s3cret"))].into(),
+            secrets: [("key".to_owned(), SecretBytes::new(b"first line\nsecond line\n".to_vec()))].into(),
             cache_from: vec![Text::plain("app:0")],
             ..Build::default()
         };
-        let path = path(&build);
+        let path = path(&build, None);
         assert!(
             path.starts_with("/build?version=2&dockerfile=docker%2FDockerfile&t=app%3A1&buildargs="),
             "{path}"
         );
         assert!(path.contains("s3cret") && path.contains("&cachefrom=%5B%22app%3A0%22%5D"), "{path}");
-        assert_eq!(masked(&build, "RUN use s3cret"), "RUN use ***");
-        assert!(!format!("{build:?}").contains("s3cret"));
+        assert_eq!(masked(&build, "RUN use s3cret, second line"), "RUN use ***, ***");
+        let shown = format!("{build:?}");
+        assert!(!shown.contains("s3cret") && !shown.contains(&format!("{:?}", b"second")[1..20]), "{shown}");
     }
 }

@@ -5,9 +5,11 @@ mod ask;
 mod build;
 pub mod context;
 pub mod dockerfile;
+mod grpc;
 pub mod ignore;
 mod lines;
 mod load;
 mod pull;
+mod session;
 
 pub(crate) use pull::Pull;
