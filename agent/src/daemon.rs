@@ -285,9 +285,9 @@ impl Agent {
     /// Keeps what this host's containers mount, and what the specs of now are about to mount, from the store's garbage
     /// collector. Called before anything is done: a path that a plan mounts is rooted by then.
     pub fn keep_roots(&self, observed: &Observed) {
-        let ours = observed.containers().filter(|found| found.labels.stack_of(&self.host).is_some());
-        let sources =
-            ours.flat_map(|found| found.spec.mounts.values()).filter(|mount| mount.kind == MountKind::Bind);
+        // Whosever they are: one that Docker Compose made and that a held stack has taken over has no label of the agent's.
+        let mounts = observed.containers().flat_map(|found| found.spec.mounts.values());
+        let sources = mounts.filter(|mount| mount.kind == MountKind::Bind);
         let mut used: BTreeSet<PathBuf> =
             sources.filter_map(|mount| Some(PathBuf::from(mount.source.as_ref()?.expose()))).collect();
         for want in self.wants.borrow().values() {

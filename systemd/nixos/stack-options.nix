@@ -149,11 +149,15 @@ in
       keepOld =
         optional types.bool false
           "Whether the old container is kept, stopped, until the new one has proven itself.";
-      order = optional (types.enum [
-        "auto"
-        "start-first"
-        "stop-first"
-      ]) "stop-first" "Which of the two runs first; `auto`: the new one, where nothing stands against two at a time.";
+      order =
+        optional
+          (types.enum [
+            "auto"
+            "start-first"
+            "stop-first"
+          ])
+          "stop-first"
+          "Which of the two runs first; `auto`: the new one, where nothing stands against two at a time.";
       monitor =
         optional duration "30s"
           "How long a container without a health check must stay up to count as proven.";

@@ -38,6 +38,25 @@ let
         };
       }
     ];
+  # What tests/tests/store.rs switches between: each file is mounted by a container.
+  stored =
+    motd: stacks:
+    toplevel [
+      {
+        services.compose-agent = {
+          enable = true;
+          stacks = lib.mapAttrs (_: image: {
+            update.monitor = "1s";
+            compose.services.web = {
+              inherit image;
+              restart = "always";
+              volumes = [ "./motd:/etc/motd:ro" ];
+            };
+            files.motd.text = motd;
+          }) stacks;
+        };
+      }
+    ];
   recorded = (evaluate [ ./recorded/example.nix ]).config;
 in
 {
@@ -46,6 +65,16 @@ in
   epi = homelab "epi";
   first = generation "one" "nginx:1.28";
   second = generation "two" "nginx:1.28";
+  storedOne = stored "one" {
+    web = "standin:1";
+    failing = "standin:1";
+    leaving = "standin:1";
+  };
+  storedTwo = stored "two" {
+    web = "standin:1";
+    # It cannot be pulled, so that the container before it is kept.
+    failing = "127.0.0.1:1/absent:1";
+  };
   # What `agentctl check` refuses is no system.
   broken = toplevel [
     {
