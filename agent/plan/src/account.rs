@@ -114,7 +114,7 @@ fn phase(plan: &Plan, failed: Option<&str>) -> (Phase, String) {
     if let Some(wait) = waits().find(|wait| wait.on == WaitKind::Hold) {
         return (Phase::Held, wait.what.clone());
     }
-    let soft = |kind: WaitKind| matches!(kind, WaitKind::Health | WaitKind::Dependency);
+    let soft = |kind: WaitKind| matches!(kind, WaitKind::Engine | WaitKind::Health | WaitKind::Dependency);
     if let Some(wait) = waits().find(|wait| wait.on == WaitKind::Backoff) {
         return (Phase::Failed, wait.what.clone());
     }

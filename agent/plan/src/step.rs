@@ -359,7 +359,7 @@ pub struct Wait {
 /// What sort of thing is waited for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum WaitKind {
-    /// The Engine's answer.
+    /// The end of what the Engine has begun.
     Engine,
     /// A mount.
     Mount,

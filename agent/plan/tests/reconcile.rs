@@ -435,6 +435,34 @@ fn what_keeps_coming_back_is_spaced_out_and_in_the_end_left() {
 }
 
 #[test]
+fn what_a_replacement_takes_with_it_is_named_too() {
+    let mut world = world();
+    world.converge(ONE);
+    world.change("p-web-1", |found| found.state.status = RunState::Exited);
+    let (plan, _) = world.pass(&blue("app:1"), usize::MAX);
+    let kinds: Vec<_> = plan.findings.iter().map(|finding| finding.drift.kind.as_str()).collect();
+    assert_eq!(kinds, ["altered", "stopped"], "{plan:#?}");
+    assert!(plan.findings.iter().all(|finding| matches!(finding.verdict, Verdict::Act(_))), "{plan:#?}");
+}
+
+#[test]
+fn a_container_that_may_not_be_replaced_is_kept_running() {
+    let policy = "x-agent: {drift: {kinds: {altered: report}}}";
+    let given_up = blue("app:crash");
+    for changed in [format!("{}{policy}", blue("app:1")), given_up] {
+        let mut world = world();
+        world.converge(ONE);
+        let old = world.id("p-web-1");
+        world.converge(&changed);
+        assert_eq!(world.id("p-web-1"), old);
+        world.change("p-web-1", |found| found.state.status = RunState::Exited);
+        world.converge(&changed);
+        let found = world.find("p-web-1").unwrap();
+        assert_eq!((found.state.status, found.id.as_str()), (RunState::Running, old.as_str()), "{changed}");
+    }
+}
+
+#[test]
 fn a_one_shot_that_has_ended_is_not_run_again_before_its_inputs_change() {
     let yaml = "name: p\nservices:\n  job: {image: 'app:job', restart: 'no', environment: {A: '1'}}\n";
     let mut world = world();

@@ -136,6 +136,9 @@ pub(super) fn runs(
     })
 }
 
+/// What keeps the agent from putting right what somebody or something else has done.
+const KEEPS: [WaitKind; 3] = [WaitKind::Hold, WaitKind::Backoff, WaitKind::Engine];
+
 /// How a difference begins: one that is only a step on the way (a check that has not answered yet, a dependency that is
 /// not up) is waited for; one that somebody or something keeps the agent from putting right was found all the same.
 fn beginning(plan: &Plan, drift: &Drift) -> TransitionEvent {
@@ -143,9 +146,7 @@ fn beginning(plan: &Plan, drift: &Drift) -> TransitionEvent {
     match finding.map(|finding| &finding.verdict) {
         Some(Verdict::Note(_)) => TransitionEvent::Note,
         Some(Verdict::Wait(_)) if drift.subject == Subject::Stack => TransitionEvent::Waiting,
-        Some(Verdict::Wait(wait)) if matches!(wait.on, WaitKind::Hold | WaitKind::Backoff) => {
-            TransitionEvent::Found
-        }
+        Some(Verdict::Wait(wait)) if KEEPS.contains(&wait.on) => TransitionEvent::Found,
         Some(Verdict::Wait(_)) if drift.kind != DriftKind::Restarting => TransitionEvent::Waiting,
         _ => TransitionEvent::Found,
     }

@@ -49,6 +49,13 @@ pub enum Repair {
     Recreate,
 }
 
+impl Repair {
+    /// Whether a living container is put right.
+    pub fn is_in_place(&self) -> bool {
+        !matches!(self, Self::None | Self::Recreate)
+    }
+}
+
 /// What is known beside the two descriptions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Comparison {

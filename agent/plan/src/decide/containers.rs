@@ -8,7 +8,7 @@ use super::{
     judge::{Judgement, judge},
     make::{create, remove},
     repair::{repair, run},
-    replace::{prove, replace, restore},
+    replace::{Old, prove, replace, restore},
     slots::{Slot, slots},
 };
 use crate::{
@@ -86,10 +86,10 @@ fn place(
         return;
     };
     if judgement.must_recreate() {
-        replace(draft, service, slot, current, judgement);
-        return;
-    }
-    if let Some(made) = slot.successor {
+        if replace(draft, service, slot, current, judgement) == Old::Goes {
+            return;
+        }
+    } else if let Some(made) = slot.successor {
         let cause = format!("{} is as declared and needs no successor", current.name);
         surplus(draft, service, made, DriftKind::Unfinished, &cause);
     }
@@ -101,7 +101,8 @@ fn place(
         return;
     }
     let replica = format!("{}-{}", service.name, slot.number);
-    if draft.memory.rejected.contains_key(&replica) && slot.predecessor.is_none() {
+    let settled = !judgement.must_recreate() && slot.predecessor.is_none();
+    if settled && draft.memory.rejected.contains_key(&replica) {
         draft.remember(None, Remember::Settled { replica });
     }
     repair(draft, service, current, judgement, gone);

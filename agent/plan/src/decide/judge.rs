@@ -64,12 +64,13 @@ impl Judgement {
         &self.on_secret_change
     }
 
-    fn is_spared(&self, content: &Content) -> bool {
+    /// Whether a file's new bytes reach the container without another one being made.
+    pub(super) fn is_spared(&self, content: &Content) -> bool {
         content.secret && self.on_secret_change != SecretChange::Recreate
     }
 
     /// Whether a difference needs a new container: a secret variable can reach no living one, and `none` leaves it.
-    fn recreates(&self, difference: &FieldDifference) -> bool {
+    pub(super) fn recreates(&self, difference: &FieldDifference) -> bool {
         difference.repair == Repair::Recreate && !self.is_left(difference)
     }
 
@@ -93,11 +94,11 @@ impl Judgement {
         };
         let mut reasons = Vec::new();
         for difference in self.differences.iter().filter(|difference| self.recreates(difference)) {
-            let (field, want, have) = (&difference.field, difference.want.shown(), difference.have.shown());
             reasons.push(if difference.want.is_secret() {
+                let field = &difference.field;
                 named(DriftKind::Secret, field, "the secret's value of now", "the value it started with")
             } else {
-                named(DriftKind::Altered, field, &want, &have)
+                altered(draft, service, old, difference)
             });
         }
         if let Some((want, have)) = &self.image {
@@ -112,6 +113,19 @@ impl Judgement {
         }
         reasons
     }
+}
+
+/// A field that has another value than declared.
+pub(super) fn altered(
+    draft: &Draft<'_>,
+    service: &DesiredService,
+    container: &ObservedContainer,
+    difference: &FieldDifference,
+) -> Drift {
+    let mut drift = draft.drift(service, Some(container), DriftKind::Altered, &difference.field);
+    drift.want = difference.want.shown().into_owned();
+    drift.have = difference.have.shown().into_owned();
+    drift
 }
 
 /// Compares a container with its declaration.

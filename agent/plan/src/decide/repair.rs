@@ -6,7 +6,7 @@ use specs::settings::SecretChange;
 
 use super::{
     draft::Draft,
-    judge::{Judgement, spec_for},
+    judge::{Judgement, altered, spec_for},
     make::{start, target},
     slots::number,
     waits::{Gate, gate, obstacle},
@@ -15,7 +15,7 @@ use crate::{
     container::{Namespace, fields::Repair},
     desire::container_name,
     desired::DesiredService,
-    drift::{DriftKind, Subject},
+    drift::{Drift, DriftKind, Subject},
     ids::Time,
     observed::{Health, ObservedContainer, RunState},
     sources,
@@ -86,10 +86,8 @@ fn fields(
         draft.step(act, format!("{} differ from the declaration", updated.join(", ")), &[])
     });
     let mut joined: BTreeMap<String, StepId> = BTreeMap::new();
-    for difference in &judgement.differences {
-        let mut drift = draft.drift(service, Some(container), DriftKind::Altered, &difference.field);
-        drift.want = difference.want.shown().into_owned();
-        drift.have = difference.have.shown().into_owned();
+    for difference in judgement.differences.iter().filter(|difference| !judgement.recreates(difference)) {
+        let mut drift = altered(draft, service, container, difference);
         let cause = format!("{} is {}, declared is {}", difference.field, drift.have, drift.want);
         let verdict = match &difference.repair {
             Repair::Update => Verdict::Act(update.into_iter().collect()),
@@ -123,7 +121,7 @@ fn secrets(
     container: &ObservedContainer,
     judgement: &Judgement,
 ) {
-    for content in &judgement.content {
+    for content in judgement.content.iter().filter(|content| judgement.is_spared(content)) {
         let mut drift = draft.drift(service, Some(container), DriftKind::Secret, &content.key);
         drift.want = "the bytes of now".into();
         drift.have = "the bytes it was told of".into();
@@ -174,16 +172,11 @@ fn join(
 /// Starts what should run and does not.
 pub(super) fn run(draft: &mut Draft<'_>, service: &DesiredService, container: &ObservedContainer) {
     let state = &container.state;
-    let completed = state.status == RunState::Exited
-        && (service.one_shot && state.started_at.is_some()
-            || service.spec.restart.as_ref().is_some_and(|policy| policy.name == "on-failure")
-                && state.exit_code == 0);
+    let completed = has_completed(service, container);
     match state.status {
         RunState::Running => running(draft, service, container),
         RunState::Paused => {
-            let mut drift = draft.drift(service, Some(container), DriftKind::Paused, "");
-            drift.want = "running".into();
-            drift.have = "paused".into();
+            let drift = halted(draft, service, container, DriftKind::Paused);
             let act = Act::UnpauseContainer { container: target(container) };
             let step = draft.step(act, "it is paused, declared to run", &[]);
             draft.find(drift, Verdict::Act(vec![step]));
@@ -200,13 +193,19 @@ pub(super) fn run(draft: &mut Draft<'_>, service: &DesiredService, container: &O
             let retry = draft.now.plus_ms(STAYED_UP_MS);
             restarting(draft, service, container, retry);
         }
-        RunState::Removing | RunState::Unknown => {
-            let mut drift = draft.drift(service, Some(container), DriftKind::Stopped, "");
-            drift.want = "running".into();
-            state.status.as_str().clone_into(&mut drift.have);
-            let what = format!("{} to leave the state {}", container.name, state.status.as_str());
+        // It is as good as gone: what is said of it now is what would be said a moment later.
+        RunState::Removing => {
+            let mut drift = draft.drift(service, None, DriftKind::Missing, "");
+            drift.want.clone_from(&container.name);
+            drift.have = "one that is being removed".into();
             let retry = Some(draft.now.plus_ms(5_000));
-            draft.wait(drift, WaitKind::Health, what, retry);
+            draft.wait(drift, WaitKind::Engine, format!("{} to be gone", container.name), retry);
+        }
+        RunState::Unknown => {
+            let drift = halted(draft, service, container, DriftKind::Stopped);
+            let what = format!("{} to leave a state that is not known", container.name);
+            let retry = Some(draft.now.plus_ms(5_000));
+            draft.wait(drift, WaitKind::Engine, what, retry);
         }
     }
 }
@@ -230,9 +229,38 @@ fn on_probation(draft: &Draft<'_>, container: &ObservedContainer) -> Option<Time
     (found && until > draft.now).then_some(until)
 }
 
-fn stopped(draft: &mut Draft<'_>, service: &DesiredService, container: &ObservedContainer) {
+/// Whether its process has ended, and was meant to.
+fn has_completed(service: &DesiredService, container: &ObservedContainer) -> bool {
     let state = &container.state;
-    let mut drift = draft.drift(service, Some(container), DriftKind::Stopped, "");
+    let ends_well = || service.spec.restart.as_ref().is_some_and(|policy| policy.name == "on-failure");
+    state.status == RunState::Exited
+        && (service.one_shot && state.started_at.is_some() || ends_well() && state.exit_code == 0)
+}
+
+/// What there is to say of a container that does not run, where it was meant to.
+pub(super) fn at_rest(
+    draft: &Draft<'_>,
+    service: &DesiredService,
+    container: &ObservedContainer,
+) -> Option<Drift> {
+    let kind = match container.state.status {
+        RunState::Paused => DriftKind::Paused,
+        RunState::Created | RunState::Exited | RunState::Dead if !has_completed(service, container) => {
+            DriftKind::Stopped
+        }
+        _ => return None,
+    };
+    Some(halted(draft, service, container, kind))
+}
+
+fn halted(
+    draft: &Draft<'_>,
+    service: &DesiredService,
+    container: &ObservedContainer,
+    kind: DriftKind,
+) -> Drift {
+    let state = &container.state;
+    let mut drift = draft.drift(service, Some(container), kind, "");
     drift.want = "running".into();
     drift.have = if state.status == RunState::Exited {
         let killed = if state.oom_killed { ", killed for memory" } else { "" };
@@ -240,6 +268,11 @@ fn stopped(draft: &mut Draft<'_>, service: &DesiredService, container: &Observed
     } else {
         state.status.as_str().to_owned()
     };
+    drift
+}
+
+fn stopped(draft: &mut Draft<'_>, service: &DesiredService, container: &ObservedContainer) {
+    let drift = halted(draft, service, container, DriftKind::Stopped);
     if let Some(obstacle) = obstacle(draft, service) {
         obstacle.explain(draft, [drift]);
         return;

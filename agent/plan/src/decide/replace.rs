@@ -12,14 +12,17 @@ use specs::settings::UpdatePolicy;
 use super::{
     draft::Draft,
     images,
-    judge::{Judgement, declaration, judge},
+    judge::{Judgement, altered, declaration, judge},
     make::{make, remove, start, stop, target},
     order::{Order, order},
     proof::{Proof, proof},
+    repair::at_rest,
+    restrain::restraint,
     slots::{Slot, kept_name, successor_name},
     waits::{Gate, Obstacle, awaited, gate, obstacle, unjoined},
 };
 use crate::{
+    container::fields::FieldDifference,
     desire::container_name,
     desired::DesiredService,
     drift::{Drift, DriftKind},
@@ -28,6 +31,15 @@ use crate::{
     step::{Act, Remember, StepId, Target, Verdict, Wait, WaitKind},
 };
 
+/// What becomes of a container that is not as declared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Old {
+    /// Another one takes its place, now or as soon as what that needs is there.
+    Goes,
+    /// It is not to be replaced for now, and does its work until then.
+    Stays,
+}
+
 /// Replaces the container of a place, or goes on with it.
 pub(super) fn replace(
     draft: &mut Draft<'_>,
@@ -35,15 +47,16 @@ pub(super) fn replace(
     slot: &Slot<'_>,
     old: &ObservedContainer,
     judgement: &Judgement,
-) {
-    let reasons = judgement.reasons(draft, service, old);
+) -> Old {
+    let mut reasons = judgement.reasons(draft, service, old);
     let replica = format!("{}-{}", service.name, slot.number);
-    if let Some(words) = given_up(draft, service, &replica) {
-        for drift in reasons {
-            draft.find(drift, Verdict::Refuse(words.clone()));
+    if let Some(verdicts) = refusals(draft, service, &replica, &reasons) {
+        for (drift, verdict) in reasons.into_iter().zip(verdicts) {
+            draft.find(drift, verdict);
         }
-        return;
+        return Old::Stays;
     }
+    reasons.extend(folded(draft, service, slot, old, judgement));
     let choice = order(draft, service, old);
     let cause = reasons.first().map_or_else(String::new, cause_of);
     let swap = Swap { service, slot, old, replica, cause: format!("{cause}; {}", choice.why) };
@@ -52,7 +65,7 @@ pub(super) fn replace(
         None => match stands_in_the_way(draft, service, slot, old) {
             Some(obstacle) => {
                 obstacle.explain(draft, reasons);
-                return;
+                return Old::Goes;
             }
             None if choice.order == Order::StartFirst => Verdict::Act(swap.start_first(draft)),
             None => Verdict::Act(swap.stop_first(draft)),
@@ -62,6 +75,39 @@ pub(super) fn replace(
     for drift in reasons {
         draft.find(drift, verdict.clone());
     }
+    Old::Goes
+}
+
+/// Why none of these reasons may be acted on now, one verdict each; `None`: one may.
+fn refusals(
+    draft: &Draft<'_>,
+    service: &DesiredService,
+    replica: &str,
+    reasons: &[Drift],
+) -> Option<Vec<Verdict>> {
+    if let Some(words) = given_up(draft, service, replica) {
+        return Some(vec![Verdict::Refuse(words); reasons.len()]);
+    }
+    let policy = &draft.desired.project.settings.drift;
+    reasons.iter().map(|drift| restraint(policy, draft.memory, drift, draft.now)).collect()
+}
+
+/// What is wrong with the old container beside the reasons, and goes with it: nobody would hear of it otherwise.
+fn folded(
+    draft: &Draft<'_>,
+    service: &DesiredService,
+    slot: &Slot<'_>,
+    old: &ObservedContainer,
+    judgement: &Judgement,
+) -> Vec<Drift> {
+    let in_place = |difference: &&FieldDifference| difference.repair.is_in_place();
+    let fields = judgement.differences.iter().filter(in_place);
+    let mut folded: Vec<Drift> = fields.map(|difference| altered(draft, service, old, difference)).collect();
+    // Half way through, it does not run because the agent has stopped it.
+    if slot.successor.is_none() {
+        folded.extend(at_rest(draft, service, old));
+    }
+    folded
 }
 
 /// Why a replacement cannot begin now.

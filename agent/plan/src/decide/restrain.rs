@@ -38,13 +38,21 @@ pub(super) fn restrain(mut plan: Plan, policy: &DriftPolicy, memory: &StackMemor
     renumber(plan, &kept)
 }
 
-fn restraint(policy: &DriftPolicy, memory: &StackMemory, drift: &Drift, now: Time) -> Option<Verdict> {
+/// What keeps a difference from being put right now.
+pub(super) fn restraint(
+    policy: &DriftPolicy,
+    memory: &StackMemory,
+    drift: &Drift,
+    now: Time,
+) -> Option<Verdict> {
     if let Some(hold) = policy::hold(memory, policy::service_of(&drift.subject), now) {
         let wait = Wait { on: WaitKind::Hold, what: hold.words(), retry_at: hold.until };
         return Some(Verdict::Wait(wait));
     }
-    if policy::action(policy, drift) == DriftAction::Report {
-        return Some(Verdict::Leave("the stack's policy is to report it".to_owned()));
+    match policy::action(policy, drift) {
+        DriftAction::Correct => {}
+        DriftAction::Report => return Some(Verdict::Leave("the stack's policy is to report it".to_owned())),
+        DriftAction::Ignore => return Some(Verdict::Leave("the stack's policy is to ignore it".to_owned())),
     }
     let made = memory.corrections.get(&drift.key())?;
     match contest(made, now) {
