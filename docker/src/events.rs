@@ -20,6 +20,43 @@ pub struct EngineEvent {
     pub attributes: HashMap<String, String>,
 }
 
+/// What changes anything that is looked at, in the words of Docker and of Podman. The Engine is asked for nothing else: each
+/// health check of each container is three more events, and an agent that is told of them is never idle.
+const CHANGES: [&str; 31] = [
+    "create",
+    "start",
+    "restart",
+    "stop",
+    "kill",
+    "die",
+    "died",
+    "oom",
+    "pause",
+    "unpause",
+    "update",
+    "rename",
+    "destroy",
+    "remove",
+    "removed",
+    "cleanup",
+    "init",
+    // With this one in the list the Engine takes all of them as beginnings, `health_status: healthy`.
+    "health_status",
+    "connect",
+    "disconnect",
+    "pull",
+    "load",
+    "loadfromarchive",
+    "import",
+    "build",
+    "commit",
+    "tag",
+    "untag",
+    "delete",
+    "prune",
+    "reload",
+];
+
 /// The stream of events from `since` (seconds since 1970) on: what happens before the connection is made comes, too. It ends where the connection does, and whoever listens looks at everything again then.
 ///
 /// # Errors
@@ -31,16 +68,16 @@ pub fn events(
     let host = address.to_string();
     let docker = Docker::connect_with_host(&host).map_err(|error| error.to_string())?;
     let types = ["container", "network", "volume", "image"].map(str::to_owned).to_vec();
-    let filters = HashMap::from([("type".to_owned(), types)]);
+    let actions = CHANGES.map(str::to_owned).to_vec();
+    let filters = HashMap::from([("type".to_owned(), types), ("event".to_owned(), actions)]);
     let options = EventsOptionsBuilder::default().filters(&filters).since(&since.to_string()).build();
     let stream = docker.events(Some(options));
     Ok(stream.take_while(|event| std::future::ready(event.is_ok())).filter_map(|event| {
         let event = event.ok().and_then(|event| {
-            let action = event.action.filter(|action| !action.starts_with("exec_"))?;
             let kind = event.typ.map(|kind| kind.to_string()).unwrap_or_default();
             let actor = event.actor.unwrap_or_default();
             let attributes = actor.attributes.unwrap_or_default();
-            Some(EngineEvent { kind, action, id: actor.id.unwrap_or_default(), attributes })
+            Some(EngineEvent { kind, action: event.action?, id: actor.id.unwrap_or_default(), attributes })
         });
         std::future::ready(event)
     }))
