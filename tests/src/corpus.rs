@@ -11,7 +11,7 @@ use std::{
 
 use serde_json::Value;
 
-use crate::{Engine, Profile};
+use crate::{Engine, Profile, secret::Key};
 
 /// One stack of the corpus.
 #[derive(Debug)]
@@ -33,7 +33,8 @@ impl Stack {
     ///
     /// # Panics
     /// It does not load.
-    pub(crate) fn load(mut self, agentctl: &Path, scratch: &Path) -> Self {
+    #[must_use]
+    pub fn load(mut self, agentctl: &Path, scratch: &Path) -> Self {
         let folder = scratch.join(&self.name);
         self.write(|file, text| {
             let path = folder.join(file);
@@ -53,6 +54,13 @@ impl Stack {
     /// Declares it in a generation.
     pub fn declare(&self, profile: &Profile, generation: &str) {
         self.write(|file, text| profile.write(generation, &self.name, file, text));
+    }
+
+    /// The same with this compose file, and with the variables in an encrypted `.env`.
+    pub fn declare_encrypted(&self, profile: &Profile, generation: &str, compose: &str, key: &Key) {
+        self.declare(profile, generation);
+        profile.write(generation, &self.name, "compose.yaml", compose);
+        profile.write(generation, &self.name, ".env", &key.encrypt(&env_file(&self.env)));
     }
 
     fn write(&self, write: impl Fn(&str, &str)) {

@@ -14,7 +14,7 @@ use std::{
 
 use tests::{
     Engine, PATIENCE, Profile, Programs,
-    corpus::{Stack, assert_all_up, checked_images, corpus, env_file, homelab, hosts, images, running},
+    corpus::{Stack, assert_all_up, checked_images, corpus, homelab, hosts, images, running},
     proxy::{Proxy, changes},
     secret::Key,
 };
@@ -28,11 +28,7 @@ fn declare(
     change: impl Fn(&Stack) -> String,
 ) {
     for stack in host {
-        profile.write(generation, &stack.name, "compose.yaml", &change(stack));
-        profile.write(generation, &stack.name, ".env", &key.encrypt(&env_file(&stack.env)));
-        for (file, text) in &stack.files {
-            profile.write(generation, &stack.name, file, text);
-        }
+        stack.declare_encrypted(profile, generation, &change(stack), key);
     }
 }
 
