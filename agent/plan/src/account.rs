@@ -41,7 +41,7 @@ pub fn account(
     remember_bound(desired, observed, &mut next);
     count_corrections(desired, (plan, outcomes), &mut next, now);
     let (open, waiting) = open(plan, memory, now);
-    compare_open(desired, memory, &open, done, now, &mut transitions);
+    compare_open(desired, (memory, &next), &open, done, now, &mut transitions);
     let (phase, reason) = phase(plan, failed.as_deref());
     let since = memory.phase.filter(|(before, _)| *before == phase).map_or(now, |(_, since)| since);
     if memory.phase.map(|(before, _)| before) != Some(phase) {

@@ -274,7 +274,7 @@ impl Context<'_> {
     /// What the agent itself could not do before.
     fn failed(&self, drift: &Drift) -> Option<String> {
         let service = crate::policy::service_of(&drift.subject)?;
-        let backoff = self.memory.backoff.get(service.as_str())?;
+        let backoff = self.memory.backoff.get(service.as_str()).filter(|backoff| backoff.failures > 0)?;
         Some(format!("the agent's last try failed: {}", backoff.error))
     }
 }

@@ -96,7 +96,7 @@ impl Book<'_> {
     }
 
     /// Whether a report is no interference of its own, but what the agent or the Engine makes of one: whoever shares the
-    /// network of a container that was renewed is renewed; what is started has its health waited for; what was replaced has
+    /// network of a container that was renewed is renewed, whoever wants to be restarted with it is restarted; what is started has its health waited for; what was replaced has
     /// to prove itself; what is made while its dependency is down is started later; the check of what is paused fails.
     fn follows(&self, report: &Report, expected: &Expected) -> bool {
         if report.stack != expected.stack {
@@ -108,6 +108,10 @@ impl Book<'_> {
             .find(|known| (&known.stack, &known.name) == (&report.stack, &report.service));
         let owner = service.and_then(|service| service.owner.as_deref());
         let on_owner = owner == Some(expected.service.as_str());
+        // With `depends_on.restart`.
+        if report.field == format!("depends_on.{}.restart", expected.service) {
+            return replaces(expected.kind);
+        }
         if !on_owner && report.service != expected.service {
             return false;
         }

@@ -26,6 +26,8 @@ use serde_json::Value;
 
 /// What comes from a moment after an act, in milliseconds: nothing, the agent's first look, its answer, its proof.
 const PAUSES: [u64; 5] = [0, 0, 120, 600, 1_500];
+/// What an event tells of is found by then.
+const FOUND: Duration = Duration::from_secs(1);
 /// An agent whose memory has been in use for a while needs no more, in kilobytes.
 const GROWTH: u64 = 2_048;
 
@@ -69,7 +71,9 @@ impl Soak {
         let acted = Instant::now();
         let rested = until(REST, || {
             let reports = self.reports(mark);
-            self.book(&expected, &reports).unsaid().is_empty() && self.lab.is_converged()
+            acted.elapsed() > FOUND
+                && self.book(&expected, &reports).unsaid().is_empty()
+                && self.lab.is_converged()
         });
         let rest = acted.elapsed();
         let reports = self.reports(mark);

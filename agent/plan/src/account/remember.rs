@@ -2,7 +2,8 @@
 
 use super::Outcomes;
 use crate::{
-    backoff, contest,
+    backoff::{self, Backoff},
+    contest,
     desired::Desired,
     ids::Time,
     memory::StackMemory,
@@ -20,6 +21,7 @@ pub(super) fn remember_failures(
     now: Time,
 ) -> Option<String> {
     let mut first = None;
+    memory.backoff.retain(|_, known| !known.is_over(now));
     for step in &plan.steps {
         let key = backoff_key(&step.act, plan, observed);
         match outcomes.get(&step.id) {
@@ -29,12 +31,14 @@ pub(super) fn remember_failures(
             {
                 memory.brought.remove(id);
             }
-            Some(Outcome::Failed { error, retry }) => {
+            // The world moved under us: the next pass sees it as it is. Where it does not, that is a failure.
+            Some(Outcome::Failed { error, retry: Retry::Now })
+                if !step.act.brings_image() && !memory.backoff.contains_key(&key) =>
+            {
+                memory.backoff.insert(key, Backoff::collision(error, now));
+            }
+            Some(Outcome::Failed { error, .. }) => {
                 first.get_or_insert_with(|| format!("{}: {error}", step.act));
-                // The world moved under us: the next pass sees it as it is.
-                if *retry == Retry::Now {
-                    continue;
-                }
                 let backoff = backoff::after_failure(memory.backoff.get(&key), &key, error, now);
                 memory.backoff.insert(key, backoff);
             }

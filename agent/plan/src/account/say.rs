@@ -7,7 +7,7 @@ use crate::{
     ids::Time,
     memory::{Ran, StackMemory},
     status::{OpenDrift, ServiceStatus, Transition, TransitionEvent, WaitStatus},
-    step::{Outcome, Plan, Verdict, WaitKind},
+    step::{Outcome, Plan, Retry, Verdict, WaitKind},
 };
 
 /// The differences and waits that are left after a pass, each since when.
@@ -51,7 +51,7 @@ fn same(a: &Drift, b: &Drift) -> bool {
 /// What is said once: each difference that has begun or ended since the last pass, and how each step ended.
 pub(super) fn compare_open(
     desired: &Desired,
-    memory: &StackMemory,
+    (memory, next): (&StackMemory, &StackMemory),
     open: &[OpenDrift],
     done: (&Plan, &Outcomes),
     now: Time,
@@ -87,13 +87,20 @@ pub(super) fn compare_open(
         say(event, Some(&known.drift), words(&known.drift, event.as_str()));
     }
     // The same failure of the same thing is said once, however often it is tried again.
-    let is_news = |error: &str| !memory.backoff.values().any(|known| known.error.starts_with(error));
+    let is_news = |error: &str| !memory.backoff.values().any(|known| known.has_failed_with(error));
     for step in &plan.steps {
         match outcomes.get(&step.id) {
             Some(Outcome::Done { made }) => {
                 let image = made.as_ref().filter(|_| step.act.brings_image());
                 let image = image.map_or_else(String::new, |id| format!("; it is {id}"));
                 say(TransitionEvent::Done, None, format!("{}: {}{image}", step.act, step.cause));
+            }
+            Some(Outcome::Failed { error, retry: Retry::Now })
+                if next.backoff.values().any(|met| met.failures == 0 && met.error == *error) =>
+            {
+                let message =
+                    format!("{}: {error}; somebody else was quicker, it is looked at again", step.act);
+                say(TransitionEvent::Note, None, message);
             }
             Some(Outcome::Failed { error, .. }) if is_news(error) => {
                 say(TransitionEvent::Failed, None, format!("{}: {error}", step.act));

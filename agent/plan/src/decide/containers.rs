@@ -15,7 +15,7 @@ use crate::{
     desire::container_name,
     desired::DesiredService,
     drift::DriftKind,
-    observed::ObservedContainer,
+    observed::{ObservedContainer, RunState},
     step::{Remember, StepId, Verdict},
 };
 
@@ -85,6 +85,10 @@ fn place(
         }
         return;
     };
+    if matches!(current.state.status, RunState::Removing | RunState::Dead) {
+        run(draft, service, current);
+        return;
+    }
     if judgement.must_recreate() {
         if replace(draft, service, slot, current, judgement) == Old::Goes {
             return;

@@ -7,7 +7,7 @@ use specs::settings::SecretChange;
 use super::{
     draft::Draft,
     judge::{Judgement, altered, spec_for},
-    make::{start, target},
+    make::{remove, start, target},
     slots::number,
     waits::{Gate, gate, obstacle},
 };
@@ -188,19 +188,12 @@ pub(super) fn run(draft: &mut Draft<'_>, service: &DesiredService, container: &O
             let why = "it is meant to end, and is not run again before its inputs change";
             draft.find(drift, Verdict::Leave(why.into()));
         }
-        RunState::Created | RunState::Exited | RunState::Dead => stopped(draft, service, container),
+        RunState::Created | RunState::Exited => stopped(draft, service, container),
         RunState::Restarting => {
             let retry = draft.now.plus_ms(STAYED_UP_MS);
             restarting(draft, service, container, retry);
         }
-        // It is as good as gone: what is said of it now is what would be said a moment later.
-        RunState::Removing => {
-            let mut drift = draft.drift(service, None, DriftKind::Missing, "");
-            drift.want.clone_from(&container.name);
-            drift.have = "one that is being removed".into();
-            let retry = Some(draft.now.plus_ms(5_000));
-            draft.wait(drift, WaitKind::Engine, format!("{} to be gone", container.name), retry);
-        }
+        RunState::Removing | RunState::Dead => leaving(draft, service, container),
         RunState::Unknown => {
             let drift = halted(draft, service, container, DriftKind::Stopped);
             let what = format!("{} to leave a state that is not known", container.name);
@@ -208,6 +201,22 @@ pub(super) fn run(draft: &mut Draft<'_>, service: &DesiredService, container: &O
             draft.wait(drift, WaitKind::Engine, what, retry);
         }
     }
+}
+
+/// It is as good as gone, and can never be started again: what is said of it now is what would be said a moment later. One
+/// that could not be removed is removed once more.
+fn leaving(draft: &mut Draft<'_>, service: &DesiredService, container: &ObservedContainer) {
+    let mut drift = draft.drift(service, None, DriftKind::Missing, "");
+    drift.want.clone_from(&container.name);
+    if container.state.status == RunState::Dead {
+        drift.have = "a dead one".into();
+        let steps = remove(draft, container, "it is dead, and cannot be started", &[]);
+        draft.find(drift, Verdict::Act(steps));
+        return;
+    }
+    drift.have = "one that is being removed".into();
+    let retry = Some(draft.now.plus_ms(5_000));
+    draft.wait(drift, WaitKind::Engine, format!("{} to be gone", container.name), retry);
 }
 
 /// The Engine starts it over and over. Between two tries it runs for a moment, which ends nothing.
@@ -245,9 +254,7 @@ pub(super) fn at_rest(
 ) -> Option<Drift> {
     let kind = match container.state.status {
         RunState::Paused => DriftKind::Paused,
-        RunState::Created | RunState::Exited | RunState::Dead if !has_completed(service, container) => {
-            DriftKind::Stopped
-        }
+        RunState::Created | RunState::Exited if !has_completed(service, container) => DriftKind::Stopped,
         _ => return None,
     };
     Some(halted(draft, service, container, kind))
