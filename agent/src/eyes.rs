@@ -88,6 +88,11 @@ impl Eyes {
         self.listening.set(listening.then(Instant::now));
     }
 
+    /// Somebody wants to know for certain: what an event that is still on its way may have changed is looked at, too.
+    pub fn doubt(&self) {
+        self.cache.borrow_mut().clear();
+    }
+
     /// Whether events have been heard for at least this long.
     pub fn has_listened(&self, span: Duration) -> bool {
         self.listening.get().is_some_and(|since| since.elapsed() >= span)

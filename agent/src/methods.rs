@@ -28,6 +28,8 @@ use crate::{
 
 /// At most this many entries of the history in one answer.
 const MOST_ENTRIES: usize = 10_000;
+/// How long looking at everything may take.
+const LOOK_AGAIN: Duration = Duration::from_secs(60);
 /// At most this often a status is sent to one who watches.
 const WATCH_PACE: Duration = Duration::from_millis(200);
 
@@ -41,9 +43,10 @@ struct Nothing {}
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-struct Subject {
+struct StatusArguments {
     stack: Option<String>,
     service: Option<String>,
+    fresh: bool,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -119,7 +122,10 @@ impl Methods for Control {
 
 impl Control {
     async fn status(&self, call: &Call, answers: &mut Answers) -> Result<(), Fault> {
-        let wanted: Subject = call.arguments()?;
+        let wanted: StatusArguments = call.arguments()?;
+        if wanted.fresh {
+            self.look_again(wanted.stack.as_deref()).await?;
+        }
         let mut changes = self.0.store.changes();
         loop {
             changes.mark_unchanged();
@@ -132,6 +138,31 @@ impl Control {
                 return Ok(());
             }
             tokio::time::sleep(WATCH_PACE).await;
+        }
+    }
+
+    /// Looks at the profile, and waits until each stack has had a pass that began after now.
+    async fn look_again(&self, stack: Option<&str>) -> Result<(), Fault> {
+        let (asked, end) = (Instant::now(), Instant::now() + LOOK_AGAIN);
+        self.0.eyes.doubt();
+        for touched in self.0.rescan().await {
+            self.0.trigger(Trigger::StackNow(touched));
+        }
+        self.0.trigger(stack.map_or(Trigger::EveryStackNow, |stack| Trigger::StackNow(stack.into())));
+        let mut changes = self.0.store.changes();
+        loop {
+            changes.mark_unchanged();
+            let status = self.status_of(stack, None)?;
+            if status.stacks.iter().all(|stack| self.0.store.knows_since(&stack.name, asked)) {
+                return Ok(());
+            }
+            if !matches!(timeout_at(end, changes.changed()).await, Ok(Ok(()))) {
+                let within = LOOK_AGAIN.as_secs();
+                return Err(Fault::own(
+                    "Failed",
+                    format!("not every stack could be looked at within {within} s"),
+                ));
+            }
         }
     }
 
@@ -162,7 +193,8 @@ impl Control {
         if wanted.allow_empty {
             self.0.confirm_empty();
         }
-        let asked = clock::now();
+        let asked = Instant::now();
+        self.0.eyes.doubt();
         self.0.try_again(stack);
         self.0.trigger(stack.map_or(Trigger::EveryStackNow, |stack| Trigger::StackNow(stack.into())));
         if wanted.wait {
@@ -175,11 +207,11 @@ impl Control {
         Ok(())
     }
 
-    /// Waits until each stack has had a pass after `asked` and nothing of it is in flight, or the time is over.
+    /// Waits until each stack has had a pass that began after `asked` and nothing of it is in flight, or the time is over.
     async fn settled(
         &self,
         stack: Option<&str>,
-        asked: Time,
+        asked: Instant,
         end: Instant,
         more: bool,
         answers: &mut Answers,
@@ -188,7 +220,9 @@ impl Control {
         loop {
             changes.mark_unchanged();
             let Some(status) = self.0.store.status(stack, None) else { return };
-            if status.stacks.iter().all(|stack| is_settled(stack, asked)) {
+            let is_settled =
+                |stack: &StackStatus| self.0.store.knows_since(&stack.name, asked) && !is_in_flight(stack);
+            if status.stacks.iter().all(is_settled) {
                 return;
             }
             if more && !answers.next(answer(&status)).await {
@@ -323,10 +357,6 @@ pub fn is_in_flight(stack: &StackStatus) -> bool {
         Phase::Waiting => stack.waiting.iter().any(|wait| passing(&wait.on)),
         _ => false,
     }
-}
-
-fn is_settled(stack: &StackStatus, asked: Time) -> bool {
-    stack.last_pass.is_some_and(|last| last >= asked) && !is_in_flight(stack)
 }
 
 fn answer(status: &HostStatus) -> Value {

@@ -54,6 +54,7 @@ impl Rounds for Agent {
         let known = self.store.stack(stack).unwrap_or_else(|| unknown(stack, ""));
         let reason = format!("internal error: {message}");
         self.conclude(StackStatus { phase: Phase::Failed, reason, last_pass: Some(clock::now()), ..known });
+        self.store.passed(stack, Instant::now());
     }
 
     async fn rescan(&self) -> Vec<StackName> {
@@ -114,6 +115,7 @@ impl Agent {
                 }
             }
         };
+        self.store.passed(&stack, due.asked);
         self.note_guard();
         if let Some(metrics) = self.metrics.get() {
             let phase = self.store.stack(&stack).map_or(Phase::Unknown, |status| status.phase);

@@ -6,13 +6,18 @@ use plan::{
     ids::{Generation, StackName, Time},
     status::{EngineStatus, HostStatus, Phase, StackStatus, Transition, VERSION},
 };
-use tokio::sync::{broadcast, watch};
+use tokio::{
+    sync::{broadcast, watch},
+    time::Instant,
+};
 
 /// The last known state of the host, in memory.
 #[derive(Debug)]
 pub struct Store {
     host: RefCell<HostStatus>,
     stacks: RefCell<BTreeMap<StackName, StackStatus>>,
+    /// Each stack's status knows of everything that had happened by then.
+    as_of: RefCell<BTreeMap<StackName, Instant>>,
     changes: watch::Sender<u64>,
     transitions: broadcast::Sender<Transition>,
 }
@@ -35,6 +40,7 @@ impl Store {
         Self {
             host: RefCell::new(status),
             stacks: RefCell::default(),
+            as_of: RefCell::default(),
             changes: watch::Sender::new(0),
             transitions: broadcast::Sender::new(256),
         }
@@ -89,8 +95,20 @@ impl Store {
         self.changed();
     }
 
+    /// A pass has ended that took in everything that had happened by `moment`.
+    pub fn passed(&self, stack: &StackName, moment: Instant) {
+        self.as_of.borrow_mut().insert(stack.clone(), moment);
+        self.changed();
+    }
+
+    /// Whether what is known of a stack is from after `moment`.
+    pub fn knows_since(&self, stack: &StackName, moment: Instant) -> bool {
+        self.as_of.borrow().get(stack).is_some_and(|as_of| *as_of >= moment)
+    }
+
     /// A stack is neither declared nor owned any more.
     pub fn forget(&self, stack: &StackName) {
+        self.as_of.borrow_mut().remove(stack);
         if self.stacks.borrow_mut().remove(stack).is_some() {
             self.changed();
         }

@@ -23,6 +23,8 @@ pub struct Cache {
     /// What was touched since the last look began: an answer may be older than that.
     touched: BTreeSet<String>,
     images_touched: bool,
+    /// Everything was: it was forgotten.
+    all_touched: bool,
 }
 
 impl Cache {
@@ -47,12 +49,13 @@ impl Cache {
 
     /// Forgets everything.
     pub fn clear(&mut self) {
-        *self = Self { images_touched: true, ..Self::default() };
+        *self = Self { images_touched: true, all_touched: true, ..Self::default() };
     }
 
     pub(crate) fn begin(&mut self) {
         self.touched.clear();
         self.images_touched = false;
+        self.all_touched = false;
     }
 
     /// The container, where the list says of it what it said when it was inspected.
@@ -62,7 +65,7 @@ impl Cache {
     }
 
     pub(crate) fn keep(&mut self, id: &str, fingerprint: Fingerprint, container: &Arc<ObservedContainer>) {
-        if !self.touched.contains(id) {
+        if !self.all_touched && !self.touched.contains(id) {
             self.containers.insert(id.to_owned(), (fingerprint, Arc::clone(container)));
         }
     }
