@@ -26,6 +26,7 @@ use crate::{
     gather::Want,
     gather::archives::Archives,
     gather::declared::Declared,
+    gather::devices::Search,
     heard::Ear,
     memory::MemoryFile,
     metrics::{Format, Metrics},
@@ -67,6 +68,8 @@ pub struct Agent {
     pub ear: Ear,
     /// Looks at paths that may not answer.
     pub asker: Asker,
+    /// The devices that each stack's services miss.
+    pub(crate) missed: RefCell<BTreeMap<StackName, Search>>,
     /// How many specs are being read.
     pub readings: Readings,
     /// Told when no pass runs: what stacks want may have become something else.
@@ -121,6 +124,7 @@ impl Agent {
             limiter: RefCell::default(),
             ear: Ear::default(),
             asker: Asker::default(),
+            missed: RefCell::default(),
             readings: Readings::default(),
             quiet: Notify::new(),
             looking: Mutex::default(),
@@ -174,6 +178,7 @@ impl Agent {
             self.empty_confirmed.set(false);
         }
         self.wants.borrow_mut().retain(|stack, _| found.stacks.contains_key(stack));
+        self.missed.borrow_mut().retain(|stack, _| found.stacks.contains_key(stack));
         for stack in found.stacks.keys().filter(|stack| self.store.stack(stack).is_none()) {
             self.store.put(unknown(stack, "not looked at yet"));
         }

@@ -57,6 +57,7 @@ impl Agent {
             places: want.places.clone(),
         });
         desired.inputs.sources = self.bound_sources(&desired).await;
+        desired.inputs.absent_devices = self.absent_devices(&desired, &observed.engine).await;
         let memory = self.memory.borrow().memory.stacks.get(stack).cloned().unwrap_or_default();
         let memory = memory.believed(clock::now());
         if !memory.brought.is_empty() {

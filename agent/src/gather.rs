@@ -8,6 +8,7 @@ pub(crate) mod bound;
 mod build_secrets;
 pub mod builds;
 pub mod declared;
+pub(crate) mod devices;
 pub mod folders;
 pub mod images;
 pub mod inputs;

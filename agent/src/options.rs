@@ -81,6 +81,10 @@ pub struct Options {
     #[arg(long, value_name = "FILE.prom", env = "COMPOSE_AGENT_METRICS_FILE")]
     pub metrics_file: Option<PathBuf>,
 
+    /// Where the host's /dev is seen, where this process has one of its own [default: /dev, if it is the kernel's].
+    #[arg(long, value_name = "DIR", env = "COMPOSE_AGENT_DEV")]
+    pub dev: Option<PathBuf>,
+
     /// The store.
     #[arg(long, default_value = systemd::gc_roots::STORE, value_name = "DIR", hide = true)]
     pub store: PathBuf,

@@ -150,6 +150,7 @@ impl Agent {
             return Some(BLOCKED);
         }
         let Decided { desired, memory, mut plan } = self.decided(stack, want, project, &observed).await;
+        self.note_missed(&desired, &observed.engine);
         let outcomes = quoting::outcomes(self.perform(stack, &engine, &mut plan).await, &want.secrets);
         let (status, remembered, said) =
             account(&desired, &observed, &memory, (&plan, &outcomes), clock::now());

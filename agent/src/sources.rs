@@ -22,8 +22,8 @@ use crate::{
 
 /// When to ask for the Engine's events again after they have ended.
 const AGAIN: Duration = Duration::from_secs(1);
-/// How often files outside the profile are looked at, where a watch may not see them. They are few (keys, what sops-nix has
-/// decrypted).
+/// How often missing devices are looked for, and files outside the profile, where a watch may not see them. They are few
+/// (keys, what sops-nix has decrypted).
 const FILES: Duration = Duration::from_secs(5);
 
 /// Everything that a daemon, or one `--once`, listens to.
@@ -67,7 +67,7 @@ fn profile(agent: &Rc<Agent>) -> JoinHandle<()> {
     spawn_local(async move { watch.run(|| agent.trigger(Trigger::Profile)).await })
 }
 
-/// An identity, or a file that a spec names outside the profile, may change at any time.
+/// An identity, or a file that a spec names outside the profile, may change at any time, and a missing device may come.
 fn files(agent: &Rc<Agent>) -> JoinHandle<()> {
     let agent = Rc::clone(agent);
     spawn_local(async move {
@@ -81,7 +81,8 @@ fn files(agent: &Rc<Agent>) -> JoinHandle<()> {
                     .map(|(stack, _)| stack)
                     .collect::<Vec<_>>()
             });
-            for stack in changed.await.unwrap_or_default() {
+            let supplied = agent.supplied_stacks().await;
+            for stack in changed.await.unwrap_or_default().into_iter().chain(supplied) {
                 agent.trigger(Trigger::Stack(stack));
             }
         }

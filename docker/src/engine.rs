@@ -3,6 +3,7 @@
 use std::{
     cell::RefCell,
     collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
     sync::Arc,
     time::Duration,
 };
@@ -474,6 +475,13 @@ fn facts(info: &Value, api: Api, podman: bool) -> EngineFacts {
         default_log_driver: string(&info["LoggingDriver"]),
         live_restore: info["LiveRestoreEnabled"] == json!(true),
         started: None,
+        cdi_spec_dirs: info["CDISpecDirs"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+            .map(PathBuf::from)
+            .collect(),
         unsupported: unsupported
             .into_iter()
             .filter(|(_, key)| info[*key] == json!(false))

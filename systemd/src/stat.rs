@@ -6,7 +6,7 @@
 
 use std::{
     fs, io,
-    os::unix::fs::MetadataExt as _,
+    os::unix::fs::{FileTypeExt as _, MetadataExt as _},
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -29,11 +29,15 @@ pub struct Facts {
     pub inode: u64,
     /// Whether it is a folder.
     pub is_folder: bool,
+    /// Whether it is a character or block device.
+    pub is_device: bool,
 }
 
 impl Facts {
     fn of(found: &fs::Metadata) -> Self {
-        Self { device: found.dev(), inode: found.ino(), is_folder: found.is_dir() }
+        let kind = found.file_type();
+        let is_device = kind.is_char_device() || kind.is_block_device();
+        Self { device: found.dev(), inode: found.ino(), is_folder: kind.is_dir(), is_device }
     }
 }
 

@@ -14,7 +14,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::PATIENCE;
 
@@ -78,7 +78,7 @@ impl Engine {
             + &format!(
                 "while :; do dockerd --config-file $PWD/daemon.json --data-root $PWD/data --exec-root $PWD/exec --pidfile $PWD/pid --host unix://$PWD/docker.sock --cgroup-parent {cgroup} {POOL} --log-level warn || true; sleep 0.1; done"
             );
-        fs::write(folder.join("daemon.json"), "{}").expect("written");
+        fs::write(folder.join("daemon.json"), settings(&folder, false).to_string()).expect("written");
         fs::write(folder.join("start"), script).expect("written");
         let guard = Command::new("sh")
             .args(["-c", include_str!("guard.sh"), "guard"])
@@ -159,7 +159,8 @@ impl Engine {
     /// # Panics
     /// It does not restart.
     pub fn restart(&self, live: bool) {
-        fs::write(self.folder.join("daemon.json"), format!("{{\"live-restore\": {live}}}")).expect("written");
+        fs::write(self.folder.join("daemon.json"), settings(&self.folder, live).to_string())
+            .expect("written");
         let signal = |signal: &str| {
             let sent = Command::new("kill").args(["-s", signal, &self.process().to_string()]).status();
             assert!(sent.expect("the kill command").success());
@@ -205,6 +206,30 @@ impl Engine {
             assert!(began.elapsed() < PATIENCE, "not so: {what}");
             sleep(Duration::from_millis(100));
         }
+    }
+
+    /// What the Engine sees as `/dev`; whoever has not all of root's rights is refused.
+    pub fn dev(&self) -> PathBuf {
+        self.folder.join("dev-seen")
+    }
+
+    /// Where it looks for specifications of CDI devices, where it knows of them.
+    pub fn cdi(&self) -> PathBuf {
+        cdi_of(&self.folder)
+    }
+
+    /// Gives it CDI devices of a kind, each a variable of its name in whoever uses it.
+    ///
+    /// # Panics
+    /// The specification cannot be written.
+    pub fn specify_cdi(&self, kind: &str, names: &[&str]) {
+        let device =
+            |name: &&str| json!({ "name": name, "containerEdits": { "env": [format!("CDI={name}")] } });
+        let devices: Vec<Value> = names.iter().map(device).collect();
+        let specification = json!({ "cdiVersion": "0.6.0", "kind": kind, "devices": devices });
+        fs::create_dir_all(self.cdi()).expect("a folder");
+        let file = format!("{}.json", kind.replace('/', "-"));
+        fs::write(self.cdi().join(file), specification.to_string()).expect("written");
     }
 
     /// A folder on a memory file system that the Engine sees, too; goes with it.
@@ -334,6 +359,23 @@ impl Drop for Engine {
         drop(self.guard.stdin.take());
         let _ = self.guard.wait();
     }
+}
+
+fn cdi_of(folder: &Path) -> PathBuf {
+    folder.join("cdi")
+}
+
+/// The Engine's own settings. One that is older than CDI takes no setting for it.
+fn settings(folder: &Path, live_restore: bool) -> Value {
+    let version =
+        Command::new("dockerd").arg("--version").output().expect("dockerd (Debian: docker.io)").stdout;
+    let version = String::from_utf8_lossy(&version).into_owned();
+    let major = version.split("version ").nth(1).and_then(|rest| rest.split('.').next()?.parse::<u32>().ok());
+    let mut settings = json!({ "live-restore": live_restore });
+    if major.is_some_and(|major| major >= 28) {
+        settings["cdi-spec-dirs"] = json!([cdi_of(folder)]);
+    }
+    settings
 }
 
 fn memory_of(folder: &Path) -> PathBuf {

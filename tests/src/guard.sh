@@ -16,6 +16,7 @@ while read -r word; do
       engine=$!
       # Whoever wants to be in its namespaces finds them by this number.
       echo $engine >"$folder/namespaces"
+      ln -sfn "/proc/$engine/root/dev" "$folder/dev-seen"
       ;;
     kill) halt ;;
   esac

@@ -40,6 +40,7 @@ impl Programs {
             ["--runtime-dir".to_owned(), at("run")],
             ["--state-dir".to_owned(), at("state")],
             ["--host".to_owned(), "test".to_owned()],
+            ["--dev".to_owned(), engine.dev().display().to_string()],
         ];
         Self { bin, arguments: arguments.concat(), socket, host: engine.host(), drop_in: "" }
     }

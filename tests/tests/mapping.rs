@@ -95,6 +95,9 @@ fn created(proxy: &Proxy) -> BTreeMap<String, Value> {
 fn what_a_test_cannot_do_is_asked_for_alike() {
     let Some(bench) = Bench::start(&[]) else { return };
     let folder = declare(&bench, "requests");
+    // What is not there would be waited for.
+    fs::write(bench.engine.dev().join("nvidiactl"), "").unwrap();
+    bench.engine.specify_cdi("vendor.com/class", &["first", "second"]);
     // Most of it fails, and is tried again until the time is up.
     bench.programs.once_within("15s");
     let ours = created(&bench.proxy);

@@ -93,3 +93,54 @@ fn an_engine_or_a_profile_that_is_away_is_unknown_and_never_gone() {
     let log = fs::read_to_string(log).unwrap();
     assert!(log.lines().filter(|line| line.contains("unknown")).count() <= 4, "said once a stack: {log}");
 }
+
+#[test]
+fn an_absent_device_is_waited_for_and_found_by_itself() {
+    let lab = Lab::default();
+    let knows_cdi =
+        lab.engine.docker_prints(&["info", "--format", "{{json .}}"]).contains("\"CDISpecDirs\":[\"");
+    let cdi = "  named: {image: 'standin:1', devices: ['vendor.com/class=first'], depends_on: [far]}\n";
+    let stack = format!(
+        "services:
+  stick: {{image: 'standin:1', devices: ['/dev/ttyABSENT0'], environment: {{COLOUR: green}}}}
+  reader: {{image: 'standin:1', depends_on: [stick]}}
+  far: {{image: 'standin:1'}}
+{}",
+        if knows_cdi { cdi } else { "" }
+    );
+    lab.declare("one", "dev", &stack);
+    let log = lab.engine.folder().join("daemon.log");
+    let daemon = lab.programs.daemon(&log);
+    let waits = |what: &str| {
+        let waiting = || lab.stack("dev")["waiting"].to_string().contains(what);
+        lab.programs.wait_until(what, waiting);
+    };
+    waits("device /dev/ttyABSENT0 is not there");
+    lab.programs.wait_until("whoever needs nothing runs", || lab.running("dev-far-1"));
+    assert!(!lab.running("dev-stick-1") && !lab.running("dev-reader-1"));
+    if knows_cdi {
+        waits("CDI device vendor.com/class=first is in no specification");
+        lab.engine.specify_cdi("vendor.com/class", &["first"]);
+        lab.programs.wait_until("its CDI device has come", || lab.running("dev-named-1"));
+        let environment =
+            lab.engine.docker_prints(&["exec", "dev-named-1", "/bin/standin", "--show", "/proc/1/environ"]);
+        assert!(environment.contains("CDI=first"), "{environment}");
+    }
+
+    let node = lab.engine.dev().join("ttyABSENT0");
+    let made = Command::new("mknod").arg(&node).args(["c", "1", "3"]).status();
+    assert!(made.expect("mknod (Debian: coreutils)").success());
+    lab.wait("dev", "converged", "");
+    assert!(lab.running("dev-stick-1") && lab.running("dev-reader-1"));
+
+    // Pulled out: what runs with it runs on, and no new one takes its place before it is back.
+    fs::remove_file(&node).unwrap();
+    let old = lab.engine.id_of("dev-stick-1");
+    lab.declare("two", "dev", &stack.replace("green", "blue"));
+    waits("device /dev/ttyABSENT0 is not there");
+    assert_eq!((lab.engine.id_of("dev-stick-1"), lab.running("dev-stick-1")), (old, true));
+    drop(daemon);
+    let said = fs::read_to_string(log).unwrap();
+    let lines = said.lines().filter(|line| line.contains("device /dev/ttyABSENT0 is not there")).count();
+    assert!((1..=4).contains(&lines), "said once for each that waits: {said}");
+}

@@ -16,6 +16,7 @@ use crate::{
     build::Build,
     container::ContainerSpec,
     desire::container_name,
+    devices::DeviceNeed,
     ids::{Generation, ImageId, ProjectName, ServiceName, StackName},
     observed::{Observed, ObservedContainer},
     reference::Reference,
@@ -169,6 +170,8 @@ pub struct Inputs {
     pub sources: BTreeMap<PathBuf, SourceFact>,
     /// Seccomp profiles as one line of JSON, by the path as written in `security_opt`.
     pub seccomp_profiles: BTreeMap<String, Text>,
+    /// Devices that services need and that are not there, and what was found instead.
+    pub absent_devices: BTreeMap<DeviceNeed, String>,
     /// Bind sources that are not there.
     pub missing_paths: BTreeSet<PathBuf>,
     /// The logins of `x-agent.registries`, by registry, or why there is none.

@@ -17,6 +17,7 @@ pub mod contest;
 pub mod decide;
 pub mod desire;
 pub mod desired;
+pub mod devices;
 pub mod drift;
 pub mod ids;
 pub mod labels;

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
     sync::Arc,
 };
 
@@ -54,6 +55,8 @@ pub struct EngineFacts {
     pub live_restore: bool,
     /// Distinguishes one life of the Engine from the next, where it can be told.
     pub started: Option<String>,
+    /// Where it looks for specifications of CDI devices; none where it knows nothing of them.
+    pub cdi_spec_dirs: Vec<PathBuf>,
     /// Limits that this kernel cannot enforce: the Engine drops them when it makes a container.
     pub unsupported: BTreeSet<Limit>,
 }

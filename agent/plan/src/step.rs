@@ -365,6 +365,8 @@ pub enum WaitKind {
     Mount,
     /// A path of the host.
     Path,
+    /// A device of the host.
+    Device,
     /// An image.
     Image,
     /// A secret.
@@ -390,6 +392,7 @@ impl WaitKind {
             Self::Engine => "engine",
             Self::Mount => "mount",
             Self::Path => "path",
+            Self::Device => "device",
             Self::Image => "image",
             Self::Secret => "secret",
             Self::External => "external",

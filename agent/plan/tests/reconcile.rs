@@ -6,11 +6,13 @@ mod world;
 use plan::{
     container::VolumesFrom,
     desired::PlacedFile,
+    devices::DeviceNeed,
     memory::{Hold, Restart},
     observed::RunState,
     status::{Phase, StackStatus, TransitionEvent},
     step::Verdict,
 };
+use specs::Text;
 use world::World;
 
 const ONE: &str = "
@@ -343,6 +345,43 @@ fn nothing_that_runs_is_stopped_before_its_successors_image_is_there() {
     world.converge(&blue("new:1"));
     assert_eq!(world.done[0], "pull image new:1");
     assert_eq!(world.find("p-web-1").unwrap().labels.image.as_deref(), Some("sha256:new:1"));
+}
+
+#[test]
+fn an_absent_device_is_waited_for_by_its_service_and_whoever_needs_that() {
+    let yaml = "
+name: p
+services:
+  stick: {image: 'app:1', devices: ['/dev/ttyUSB0'], environment: {COLOUR: green}}
+  reader: {image: 'app:1', depends_on: [stick]}
+  far: {image: 'app:1'}
+";
+    let mut world = world();
+    let need = DeviceNeed::Path(Text::plain("/dev/ttyUSB0"));
+    world.inputs.absent_devices.insert(need.clone(), "is not there".into());
+    let waits = |status: &StackStatus| {
+        let what = "device /dev/ttyUSB0 is not there";
+        status.waiting.iter().any(|wait| wait.on == "device" && wait.what == what)
+    };
+    for _ in 0..3 {
+        let (_, status) = world.pass(yaml, usize::MAX);
+        assert_eq!((waits(&status), status.phase), (true, Phase::Waiting), "{status:#?}");
+    }
+    let runs = |world: &World, name: &str| {
+        world.find(name).is_some_and(|found| found.state.status == RunState::Running)
+    };
+    assert!(runs(&world, "p-far-1") && !runs(&world, "p-stick-1") && !runs(&world, "p-reader-1"));
+    world.inputs.absent_devices.clear();
+    world.converge(yaml);
+    assert!(runs(&world, "p-stick-1") && runs(&world, "p-reader-1"));
+    // It goes while its service runs: that runs on, whatever is declared or asked for.
+    let old = world.id("p-stick-1");
+    world.inputs.absent_devices.insert(need, "is not there".into());
+    world.memory.restart = Some(Restart { service: None, at: world.now.plus_ms(1), by: "root".into() });
+    world.done.clear();
+    let (_, status) = world.pass(&yaml.replace("green", "blue"), usize::MAX);
+    assert!(waits(&status) && runs(&world, "p-stick-1") && world.id("p-stick-1") == old, "{status:#?}");
+    assert!(world.done.iter().all(|act| !act.contains("stick")), "{:#?}", world.done);
 }
 
 #[test]

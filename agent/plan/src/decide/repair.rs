@@ -9,7 +9,7 @@ use super::{
     judge::{Judgement, altered, spec_for},
     make::{remove, start, target},
     slots::number,
-    waits::{Gate, gate, obstacle},
+    waits::{Gate, Obstacle, absent_device, gate, obstacle},
 };
 use crate::{
     container::{Namespace, fields::Repair},
@@ -136,7 +136,13 @@ fn secrets(
                 draft.step(act, cause, &[])
             }
             _ if container.state.status == RunState::Running => {
-                draft.step(Act::RestartContainer { container: target(container), timeout: None }, cause, &[])
+                match restart(draft, service, container, &cause, &[]) {
+                    Ok(step) => step,
+                    Err(obstacle) => {
+                        obstacle.explain(draft, [drift]);
+                        continue;
+                    }
+                }
             }
             // It starts with the new bytes anyway.
             _ => continue,
@@ -308,9 +314,8 @@ fn running(draft: &mut Draft<'_>, service: &DesiredService, container: &Observed
         match gate(draft, service) {
             Gate::Shut(what) => draft.wait(drift, WaitKind::Dependency, what, None),
             Gate::Open(after) => {
-                let act = Act::RestartContainer { container: target(container), timeout: None };
-                let step = draft.step(act, format!("{field}: {have}"), &after);
-                draft.find(drift, Verdict::Act(vec![step]));
+                let step = restart(draft, service, container, &format!("{field}: {have}"), &after);
+                draft.find(drift, acted(step));
             }
         }
         return;
@@ -340,7 +345,7 @@ fn running(draft: &mut Draft<'_>, service: &DesiredService, container: &Observed
 /// What it has bound was replaced under it: a start binds what is there now. Where nothing is mounted now it must not.
 fn rebind(draft: &mut Draft<'_>, service: &DesiredService, container: &ObservedContainer) -> bool {
     let known = draft.memory.bound.get(container.id.as_str());
-    let mut restart = None;
+    let mut verdict = None;
     let stale = sources::stale(&service.spec, container, known, &draft.desired.inputs.sources);
     for stale in &stale {
         let mut drift =
@@ -356,9 +361,9 @@ fn rebind(draft: &mut Draft<'_>, service: &DesiredService, container: &ObservedC
             Gate::Shut(what) => draft.wait(drift, WaitKind::Dependency, what, None),
             Gate::Open(after) => {
                 let cause = format!("{} shows {}", stale.target, stale.have);
-                let act = Act::RestartContainer { container: target(container), timeout: None };
-                let step = *restart.get_or_insert_with(|| draft.step(act, cause, &after));
-                draft.find(drift, Verdict::Act(vec![step]));
+                let restarted = || acted(restart(draft, service, container, &cause, &after));
+                let verdict = verdict.get_or_insert_with(restarted).clone();
+                draft.find(drift, verdict);
             }
         }
     }
@@ -367,22 +372,40 @@ fn rebind(draft: &mut Draft<'_>, service: &DesiredService, container: &ObservedC
 
 /// An operator has asked for its restart, and it has not started since. In the order of the dependencies.
 fn asked(draft: &mut Draft<'_>, service: &DesiredService, container: &ObservedContainer) -> bool {
-    let Some(restart) = &draft.memory.restart else { return false };
-    let meant = restart.service.as_ref().is_none_or(|name| *name == service.name);
-    if !meant || container.state.started_at.is_some_and(|started| started >= restart.at) {
+    let Some(wish) = &draft.memory.restart else { return false };
+    let meant = wish.service.as_ref().is_none_or(|name| *name == service.name);
+    if !meant || container.state.started_at.is_some_and(|started| started >= wish.at) {
         return false;
     }
     let after: Vec<StepId> =
         service.depends_on.keys().filter_map(|name| draft.restarting.get(name)).flatten().copied().collect();
-    let cause = format!("{} asked for it", restart.by);
+    let cause = format!("{} asked for it", wish.by);
     let mut drift = draft.drift(service, Some(container), DriftKind::Altered, "restart");
     drift.want = "started anew".into();
     drift.have = "running since before".into();
-    let act = Act::RestartContainer { container: target(container), timeout: None };
-    let step = draft.step(act, cause, &after);
-    draft.restarting.entry(service.name.clone()).or_default().push(step);
-    draft.find(drift, Verdict::Act(vec![step]));
+    let step = restart(draft, service, container, &cause, &after);
+    draft.restarting.entry(service.name.clone()).or_default().extend(step.as_ref().ok());
+    draft.find(drift, acted(step));
     true
+}
+
+/// The step that restarts a container, unless that could not start again.
+fn restart(
+    draft: &mut Draft<'_>,
+    service: &DesiredService,
+    container: &ObservedContainer,
+    cause: &str,
+    after: &[StepId],
+) -> Result<StepId, Obstacle> {
+    if let Some(obstacle) = absent_device(draft, service) {
+        return Err(obstacle);
+    }
+    let act = Act::RestartContainer { container: target(container), timeout: None };
+    Ok(draft.step(act, cause, after))
+}
+
+fn acted(step: Result<StepId, Obstacle>) -> Verdict {
+    step.map_or_else(|obstacle| obstacle.verdict(), |step| Verdict::Act(vec![step]))
 }
 
 /// Something it needs was renewed after it had started: the owner of its namespaces, or a dependency with `restart: true`.

@@ -4,6 +4,7 @@ use super::{draft::Draft, images};
 use crate::{
     container::{Namespace, VolumesFrom},
     desired::{Condition, DesiredService},
+    devices::needs,
     drift::Drift,
     ids::ServiceName,
     observed::{Health, ObservedContainer, RunState},
@@ -53,12 +54,25 @@ pub(super) fn obstacle(draft: &mut Draft<'_>, service: &DesiredService) -> Optio
         let retry_at = Some(draft.now.plus_ms(30_000));
         return Some(Obstacle::Wait(Wait { on: WaitKind::Path, what, retry_at }));
     }
+    if let Some(device) = absent_device(draft, service) {
+        return Some(device);
+    }
     let networks = service.spec.networks.keys().map(String::as_str);
     let volumes = service.spec.mounts.values().filter_map(|mount| Some(mount.source.as_ref()?.expose()));
     if let Some(lacking) = networks.chain(volumes).find(|name| draft.lacking.contains(*name)) {
         return Some(Obstacle::new(WaitKind::External, format!("{lacking} is not there")));
     }
     images::obstacle(draft, service)
+}
+
+/// A device that it needs and that the host does not have. What runs with it runs on; what is started would fail.
+pub(super) fn absent_device(draft: &Draft<'_>, service: &DesiredService) -> Option<Obstacle> {
+    let absent = &draft.desired.inputs.absent_devices;
+    let (need, why) = needs(&service.spec).into_iter().find_map(|need| {
+        let why = absent.get(&need)?;
+        Some((need, why))
+    })?;
+    Some(Obstacle::new(WaitKind::Device, format!("{need} {why}")))
 }
 
 /// A service that it shares something with and that has no container yet, or is about to get another.
