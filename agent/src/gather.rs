@@ -3,6 +3,7 @@
 //! Reads only, apart from plaintext files on the agent's memory file system. What was loaded is kept and used again while
 //! nothing that it was made from has changed, so that an event of the Engine reads no file.
 
+pub(crate) mod api_socket;
 pub mod archives;
 pub(crate) mod bound;
 mod build_secrets;
@@ -132,12 +133,14 @@ pub fn gather(source: Source) -> Want {
             let notes = loaded.warnings.iter().map(|problem| line(problem, &loaded.sources)).collect();
             places = places_of(&loaded);
             secrets = Mask::of(loaded.environment.values().chain(&canonical::secret_values(&loaded.project)));
-            match look(&source, &reader, &loaded.project) {
+            let mut project = loaded.project;
+            let given = api_socket::give(&mut project, &reader).map_err(|error| vec![error]);
+            match given.and_then(|()| look(&source, &reader, &project)) {
                 Ok(found) => {
                     inputs = found;
-                    inputs.logins = logins::of_stack(&loaded.project, &reader);
-                    inputs.archives = source.archives.of(&loaded.project, &reader);
-                    (Ok(Arc::new(loaded.project)), notes)
+                    inputs.logins = logins::of_stack(&project, &reader);
+                    inputs.archives = source.archives.of(&project, &reader);
+                    (Ok(Arc::new(project)), notes)
                 }
                 Err(found) => (Err(found.into_iter().chain(troubles).collect::<Vec<_>>().join("; ")), notes),
             }

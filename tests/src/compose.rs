@@ -29,7 +29,17 @@ impl Compose {
     /// # Panics
     /// It failed.
     pub fn up(&self, host: &str, folder: &Path) {
-        let output = self.on(host, folder).args(["up", "-d", "--remove-orphans"]).output().expect("it runs");
+        self.up_with(host, folder, &[]);
+    }
+
+    /// The same with variables set.
+    ///
+    /// # Panics
+    /// It failed.
+    pub fn up_with(&self, host: &str, folder: &Path, variables: &[(&str, &str)]) {
+        let mut command = self.on(host, folder);
+        command.envs(variables.iter().copied()).args(["up", "-d", "--remove-orphans"]);
+        let output = command.output().expect("it runs");
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{}: {said}", folder.display());
     }

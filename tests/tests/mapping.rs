@@ -61,7 +61,8 @@ fn surroundings(bench: &Bench) {
 fn every_field_comes_to_the_same_and_nothing_restarts() {
     let Some(bench) = Bench::start(&[]) else { return };
     let api = api(&bench);
-    let mut fixtures = vec!["process", "limits", "rights", "networks", "joins", "mounts", "files", "hooks"];
+    let mut fixtures =
+        vec!["process", "limits", "rights", "networks", "joins", "mounts", "files", "hooks", "socket"];
     if api >= (1, 49) {
         fixtures.push("newer");
     }

@@ -204,8 +204,10 @@ pub enum DeclaredImages {
 /// Under which path the content of an entry of `secrets:` or `configs:` is known that no file has. No file of the
 /// profile has such a name unless it wants to.
 pub fn content_path(project: &Project, list: &str, name: &str) -> PathBuf {
-    project.working_dir.join(format!("compose.yaml#{list}/{name}"))
+    project.working_dir.join(format!("{CONTENTS}{list}/{name}"))
 }
+
+const CONTENTS: &str = "compose.yaml#";
 
 /// How the Engine introduces itself to a registry.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -280,6 +282,18 @@ impl Inputs {
     /// The images that builds are based on.
     pub fn bases(&self) -> impl Iterator<Item = &String> {
         self.builds.values().filter_map(|build| build.as_ref().ok()).flat_map(|build| &build.bases)
+    }
+
+    /// Whether a placed file is the content of an entry of `secrets:` or `configs:` that no file has.
+    pub fn is_content(&self, placed: &Path) -> bool {
+        let all = self.placed_files.iter();
+        let all = all.chain(self.owned_files.iter().map(|((declared, _), file)| (declared, file)));
+        all.filter(|(_, file)| file.path == placed).any(|(declared, _)| {
+            declared
+                .parent()
+                .and_then(Path::file_name)
+                .is_some_and(|list| list.to_string_lossy().starts_with(CONTENTS))
+        })
     }
 
     /// All plaintext files of the stack.

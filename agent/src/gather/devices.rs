@@ -141,7 +141,7 @@ impl Search {
         let dev = self.dev()?;
         let is_there =
             |node: &&str| !asker.ask(&dev.join(node), PATIENCE).is_err_and(|error| is_absent(&error));
-        let has_node = GPU_NODES.iter().any(|node| is_there(&node));
+        let has_node = GPU_NODES.iter().any(is_there);
         let is_named = || {
             let devices = self.cdi_devices(asker);
             devices.is_none_or(|devices| devices.iter().any(|name| name.starts_with("nvidia.com/gpu=")))

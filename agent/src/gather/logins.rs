@@ -20,6 +20,7 @@ use plan::{
     step::{Act, Plan},
 };
 use serde::Deserialize;
+use serde_json::{Map, Value, json};
 use specs::{Text, model::Project};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -62,6 +63,11 @@ pub fn of_stack(project: &Project, reader: &Decrypting<'_>) -> BTreeMap<String, 
     logins.collect()
 }
 
+/// Docker's configurations, in the order in which they are looked at.
+pub(crate) fn configurations() -> Vec<PathBuf> {
+    files(|name| env::var_os(name).filter(|value| !value.is_empty()))
+}
+
 /// Gives every pull of a plan a login, where there is one.
 pub async fn supply(plan: &mut Plan) {
     for step in &mut plan.steps {
@@ -78,7 +84,7 @@ pub async fn supply(plan: &mut Plan) {
 /// # Errors
 /// There is none, for both reasons.
 pub async fn of_docker(reference: &str, why: &str) -> Result<Login, String> {
-    let files = files(|name| env::var_os(name).filter(|value| !value.is_empty()));
+    let files = configurations();
     match look(&files, &Reference::parse(reference).registry).await {
         Ok(Some(login)) => Ok(login),
         Ok(None) => Err(format!("{why}, nor has {}", names(&files))),
@@ -152,12 +158,31 @@ async fn read(file: &Path) -> Result<Option<Config>, String> {
     let mut bytes = Zeroizing::new(Vec::new());
     let read = opened.take(MAX_CONFIG).read_to_end(&mut bytes).await;
     read.map_err(|error| format!("{} cannot be read: {error}", file.display()))?;
+    parsed(&bytes, file).map(Some)
+}
+
+fn parsed(bytes: &[u8], file: &Path) -> Result<Config, String> {
     // serde's own words may quote what it read.
-    let config = serde_json::from_slice(&bytes);
-    config.map(Some).map_err(|error| {
+    serde_json::from_slice(bytes).map_err(|error| {
         let (line, column) = (error.line(), error.column());
         format!("{}:{line}:{column} is not as Docker writes its config.json", file.display())
     })
+}
+
+/// The logins that stand in a configuration itself, as Docker writes them for others.
+pub(crate) fn written(bytes: &[u8], file: &Path) -> Result<Map<String, Value>, String> {
+    let of = |entry: &Entry| match (entry.auth.as_str(), entry.identity_token.as_str()) {
+        ("", "") if entry.username.is_empty() => None,
+        ("", "") => {
+            let pair = Zeroizing::new(format!("{}:{}", entry.username, *entry.password));
+            Some(json!({ "auth": STANDARD.encode(pair.as_bytes()) }))
+        }
+        (auth, "") => Some(json!({ "auth": auth })),
+        ("", token) => Some(json!({ "identitytoken": token })),
+        (auth, token) => Some(json!({ "auth": auth, "identitytoken": token })),
+    };
+    let config = parsed(bytes, file)?;
+    Ok(config.auths.iter().filter_map(|(host, entry)| Some((host.clone(), of(entry)?))).collect())
 }
 
 /// The login that stands in the file itself.

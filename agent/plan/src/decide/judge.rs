@@ -159,6 +159,7 @@ pub(super) fn judge(draft: &Draft<'_>, service: &DesiredService, container: &Obs
     }
     let mut differences = differences(&folded, &have, known);
     differences.retain(|difference| !is_same_file(draft, difference, &spec, container));
+    differences.retain(|difference| !is_copied_in(draft, difference, &spec, container));
     if draft.observed.engine.podman && same_hash {
         differences.retain(|difference| !podman::is_its_own(difference, &spec));
     }
@@ -209,6 +210,21 @@ fn is_same_file(
     }
     let same = spec.digests.get(&key).is_some_and(|digest| started_with == Some(digest));
     same && spec.mounts.get(target).is_some_and(|mount| mount.kind == MountKind::Bind)
+}
+
+/// A secret content that no file has: Docker Compose has copied it into the container, and a mount of it is ours.
+fn is_copied_in(
+    draft: &Draft<'_>,
+    difference: &FieldDifference,
+    spec: &ContainerSpec,
+    container: &ObservedContainer,
+) -> bool {
+    let target = difference.field.strip_prefix("volumes.").filter(|_| container.labels.owner.agent.is_none());
+    let Some(target) = target.filter(|target| !container.spec.mounts.contains_key(*target)) else {
+        return false;
+    };
+    let source = spec.mounts.get(target).and_then(|mount| mount.source.as_ref());
+    source.is_some_and(|source| draft.desired.inputs.is_content(Path::new(source.expose())))
 }
 
 fn secret_change(draft: &Draft<'_>, service: &DesiredService) -> SecretChange {

@@ -47,11 +47,6 @@ fn by_nature(s: &Service) -> Vec<(&'static str, &'static str)> {
             "it is for containers on Windows, and Docker Compose does not send it either",
         ),
         (
-            "use_api_socket",
-            s.use_api_socket,
-            "the socket is not given to the container: bind /var/run/docker.sock where it needs it",
-        ),
-        (
             "volumes_from",
             s.volumes_from.iter().any(|from| from.expose().ends_with(":ro")),
             "the volumes are mounted as their owner has them: like Docker Compose, the agent drops the `:ro`",
