@@ -35,7 +35,7 @@ const NAMESPACE: &str = "set -e
 ip link set lo up
 mount --make-rshared /
 for d in /mnt /srv /opt /home /media; do mount -t tmpfs tmpfs $d; done
-mkdir -p dev; mount -t tmpfs tmpfs dev; cp -a /dev/. dev/ 2>/dev/null || true
+cp -a /dev/. dev/ 2>/dev/null || true
 for d in pts shm mqueue; do [ ! -d /dev/$d ] || { mkdir -p dev/$d; mount --rbind /dev/$d dev/$d; }; done
 mkdir -p dev/dri dev/net dev/bus/usb
 [ -e dev/dri/renderD128 ] || mknod dev/dri/renderD128 c 1 3
@@ -208,9 +208,9 @@ impl Engine {
         }
     }
 
-    /// What the Engine sees as `/dev`; whoever has not all of root's rights is refused.
+    /// What the Engine sees as `/dev`.
     pub fn dev(&self) -> PathBuf {
-        self.folder.join("dev-seen")
+        self.folder.join("dev")
     }
 
     /// Where it looks for specifications of CDI devices, where it knows of them.

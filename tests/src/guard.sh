@@ -12,11 +12,12 @@ halt() {
 while read -r word; do
   case $word in
     start)
+      # Its devices, where others see them, too.
+      [ -d "$folder/dev" ] || { mkdir "$folder/dev" && mount -t tmpfs tmpfs "$folder/dev"; }
       unshare --net --mount --pid --fork --kill-child --mount-proc sh "$folder/start" </dev/null >/dev/null 2>>"$folder/dockerd.log" &
       engine=$!
       # Whoever wants to be in its namespaces finds them by this number.
       echo $engine >"$folder/namespaces"
-      ln -sfn "/proc/$engine/root/dev" "$folder/dev-seen"
       ;;
     kill) halt ;;
   esac
