@@ -5,6 +5,7 @@
 //! the stream of events is bollard's.
 
 use std::{
+    io,
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -26,7 +27,7 @@ use serde_json::Value;
 use tokio::net::{TcpStream, UnixStream};
 use tokio_util::io::ReaderStream;
 
-use crate::images::context;
+use crate::images::{context, unpack::unpacked};
 
 /// The largest answer that is read, in bytes.
 const MAX_ANSWER: usize = 64 << 20;
@@ -51,7 +52,7 @@ pub enum WireError {
         /// The address.
         address: String,
         /// The system's words.
-        source: std::io::Error,
+        source: io::Error,
     },
     /// The deadline passed.
     #[error("no answer within {} s", .0.as_secs())]
@@ -65,7 +66,7 @@ pub enum WireError {
         /// The file.
         path: PathBuf,
         /// The system's words.
-        source: std::io::Error,
+        source: io::Error,
     },
     /// The connection broke.
     #[error("the connection to the Engine broke: {0}")]
@@ -125,12 +126,14 @@ pub enum Payload {
     Tar(Bytes),
     /// A tar archive in a file: it is sent while it is read.
     File(PathBuf),
+    /// A compressed tar archive in a file: it is unpacked while it is sent.
+    Unpacked(PathBuf),
     /// What an image is built from, as a tar archive: it is sent while it is read.
     Context(Arc<Build>),
 }
 
 /// What is sent.
-type Body = UnsyncBoxBody<Bytes, std::io::Error>;
+type Body = UnsyncBoxBody<Bytes, io::Error>;
 
 impl Payload {
     /// The type of the content, and the content.
@@ -145,6 +148,14 @@ impl Payload {
                 let file = opened.map_err(|source| WireError::File { path: path.clone(), source })?;
                 let stream = ReaderStream::with_capacity(file, 1 << 16).map_ok(Frame::data);
                 ("application/x-tar", StreamBody::new(stream).boxed_unsync())
+            }
+            Self::Unpacked(path) => {
+                let path = path.clone();
+                let stream = context::pieces(move |to| {
+                    let mut archive = unpacked(&path).map_err(io::Error::other)?;
+                    io::copy(&mut archive, to).map(drop)
+                });
+                ("application/x-tar", StreamBody::new(stream.map_ok(Frame::data)).boxed_unsync())
             }
             Self::Context(build) => (
                 "application/x-tar",
@@ -302,7 +313,7 @@ impl Wire {
         ended.unwrap_or(Err(WireError::TimedOut(READ_DEADLINE)))
     }
 
-    fn unreachable(&self, source: std::io::Error) -> WireError {
+    fn unreachable(&self, source: io::Error) -> WireError {
         WireError::Unreachable { address: self.address.to_string(), source }
     }
 

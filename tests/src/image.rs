@@ -6,7 +6,8 @@ use std::{
     process::{Command, Stdio},
 };
 
-use serde_json::{Value, json};
+use ruzstd::encoding::{CompressionLevel, compress_to_vec};
+use serde_json::json;
 
 use crate::Engine;
 
@@ -39,9 +40,7 @@ impl Image {
 
     /// The image's id without `sha256:`.
     pub fn id(&self) -> String {
-        let file = self.folder.join("config");
-        fs::write(&file, &self.config).expect("written");
-        digest(&file)
+        digest(&self.put("config", &self.config))
     }
 
     /// The only layer, not compressed.
@@ -49,25 +48,69 @@ impl Image {
         self.folder.join("layer/layer.tar")
     }
 
-    /// An archive as `dockerTools.buildImage` makes it: sorted by name, gzip where `to` says so.
+    /// An archive as `dockerTools.buildImage` makes it: sorted by name, compressed as the name of `to` says.
     ///
     /// # Panics
     /// It cannot be packed.
     pub fn archive(&self, tag: &str, to: &Path) {
         let config = format!("{}.json", self.id());
-        let manifest: Value = json!([{ "Config": config, "RepoTags": [tag], "Layers": ["layer/layer.tar"] }]);
-        fs::write(self.folder.join(&config), &self.config).expect("written");
-        fs::write(self.folder.join("manifest.json"), manifest.to_string()).expect("written");
+        let manifest = json!([{ "Config": config, "RepoTags": [tag], "Layers": ["layer/layer.tar"] }]);
+        self.put(&config, &self.config);
+        self.put("manifest.json", &manifest.to_string());
+        self.pack(to, &[&config, "layer", "manifest.json"]);
+    }
+
+    /// An archive as the OCI image layout has it.
+    ///
+    /// # Panics
+    /// It cannot be packed.
+    pub fn layout(&self, tag: &str, to: &Path) {
+        let blob = |file: &Path, kind: &str| {
+            let digest = digest(file);
+            let place = self.folder.join("blobs/sha256").join(&digest);
+            fs::create_dir_all(place.parent().expect("a folder")).expect("a folder");
+            fs::copy(file, &place).expect("copied");
+            let size = fs::metadata(&place).expect("there").len();
+            let kind = format!("application/vnd.oci.image.{kind}");
+            json!({ "mediaType": kind, "digest": format!("sha256:{digest}"), "size": size })
+        };
+        let config = blob(&self.put("config", &self.config), "config.v1+json");
+        let layer = blob(&self.layer(), "layer.v1.tar");
+        let manifest = json!({
+            "schemaVersion": 2,
+            "mediaType": "application/vnd.oci.image.manifest.v1+json",
+            "config": config,
+            "layers": [layer],
+        });
+        let mut descriptor = blob(&self.put("manifest", &manifest.to_string()), "manifest.v1+json");
+        descriptor["annotations"] = json!({ "io.containerd.image.name": format!("docker.io/library/{tag}") });
+        self.put("index.json", &json!({ "schemaVersion": 2, "manifests": [descriptor] }).to_string());
+        self.put("oci-layout", r#"{"imageLayoutVersion":"1.0.0"}"#);
+        self.pack(to, &["blobs", "index.json", "oci-layout"]);
+    }
+
+    fn put(&self, name: &str, text: &str) -> PathBuf {
+        let file = self.folder.join(name);
+        fs::write(&file, text).expect("written");
+        file
+    }
+
+    fn pack(&self, to: &Path, names: &[&str]) {
         fs::create_dir_all(to.parent().expect("a folder")).expect("a folder");
-        let compressed = to.extension().is_some_and(|end| end == "gz");
+        let end = to.extension().and_then(|end| end.to_str());
+        let how = if end == Some("gz") { "-czf" } else { "-cf" };
         let packed = Command::new("tar")
             .arg("-C")
             .arg(&self.folder)
-            .args(["--sort=name", if compressed { "-czf" } else { "-cf" }])
+            .args(["--sort=name", how])
             .arg(to)
-            .args([&config, "layer", "manifest.json"])
+            .args(names)
             .status();
         assert!(packed.expect("tar").success(), "the image cannot be packed");
+        if end == Some("zst") {
+            let plain = fs::read(to).expect("packed");
+            fs::write(to, compress_to_vec(&plain[..], CompressionLevel::Fastest)).expect("packed");
+        }
     }
 }
 

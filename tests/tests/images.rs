@@ -24,10 +24,10 @@ fn archives_are_loaded_by_content_and_a_damaged_one_stops_only_what_needs_it() {
     let at = |generation: &str, name: &str| {
         profile.link().with_file_name(generation).join("etc/compose-agent/shop").join(name)
     };
-    let spec = "x-agent: {images: [web.tar.gz, other.tar], update: {monitor: 1s}}\nservices:\n  web: {image: 'web:x', restart: always, pull_policy: always}\n  other: {image: 'nowhere.invalid/other:1', restart: always}\n";
+    let spec = "x-agent: {images: [web.tar.gz, other.tar.zst], update: {monitor: 1s}}\nservices:\n  web: {image: 'web:x', restart: always, pull_policy: always}\n  other: {image: 'nowhere.invalid/other:1', restart: always}\n";
     for generation in ["one", "two", "three"] {
         profile.write(generation, "shop", "compose.yaml", spec);
-        other.archive("nowhere.invalid/other:1", &at(generation, "other.tar"));
+        other.archive("nowhere.invalid/other:1", &at(generation, "other.tar.zst"));
     }
     one.archive("web:x", &at("one", "web.tar.gz"));
     two.archive("web:x", &at("two", "web.tar.gz"));
@@ -69,6 +69,23 @@ fn archives_are_loaded_by_content_and_a_damaged_one_stops_only_what_needs_it() {
     assert_eq!(status, Some(4), "{said}");
     assert!(engine.id_of("shop-web-1").is_empty() && !engine.id_of("shop-other-1").is_empty());
     assert!(!said.contains("pull image"), "{said}");
+}
+
+/// An OCI layout is known by what is in it; an Engine without the containerd image store cannot load it.
+#[test]
+fn an_oci_layout_that_the_engine_cannot_load_is_said_in_words() {
+    let engine = Engine::start(&[]);
+    let profile = Profile::new(engine.folder());
+    let programs = Programs::new(&engine, &profile);
+    let spec = "x-agent: {images: [web.tar]}\nservices: {web: {image: 'web:x'}, other: {image: 'standin:1', restart: always}}\n";
+    profile.write("one", "shop", "compose.yaml", spec);
+    let folder = profile.link().with_file_name("one").join("etc/compose-agent/shop");
+    Image::new(&engine, "one").layout("web:x", &folder.join("web.tar"));
+    profile.switch("one");
+    let (status, said) = programs.once(&[]);
+    assert_ne!(status, Some(0), "{said}");
+    assert!(said.contains("this Engine does not load OCI layouts"), "{said}");
+    assert!(!engine.id_of("shop-other-1").is_empty(), "only what needs it waits");
 }
 
 /// A host with a registry that wants a login.

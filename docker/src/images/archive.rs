@@ -1,20 +1,20 @@
 //! Which images are in an archive, told without loading it?
 //!
-//! Archives as `docker save` and nixpkgs' `dockerTools.buildImage` make them, plain or gzip: `manifest.json` names the
+//! Archives as `docker save` and nixpkgs' `dockerTools.buildImage` make them, plain, gzip or zstd: `manifest.json` names the
 //! tags of each image and its configuration, whose digest is the image's id. An OCI layout (`index.json`) is told, too.
 //! The whole archive is gone through, with bounds, so that one that was cut off is found before the Engine has half of it.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs::File,
-    io::{self, BufReader, Read, Seek, SeekFrom},
+    io::{self, Read},
     path::Path,
 };
 
-use flate2::read::GzDecoder;
 use plan::desired::ArchivedImage;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
+
+use super::unpack::unpacked;
 
 /// The largest manifest or configuration, in bytes.
 const MAX_DOCUMENT: u64 = 4 << 20;
@@ -32,7 +32,7 @@ pub enum ArchiveError {
     #[error("cannot read it")]
     Read(#[source] io::Error),
     /// It is compressed in a way that is not read here.
-    #[error("it is compressed with {0}, expected a tar archive, plain or gzip")]
+    #[error("it is compressed with {0}, expected a tar archive, plain, gzip or zstd")]
     Compression(&'static str),
     /// It ends too early, or holds something else.
     #[error("it is damaged, or no tar archive")]
@@ -61,36 +61,9 @@ pub enum ArchiveError {
 /// # Errors
 /// See [`ArchiveError`].
 pub fn contents(path: &Path) -> Result<Vec<ArchivedImage>, ArchiveError> {
-    let mut file = File::open(path).map_err(ArchiveError::Read)?;
-    if !file.metadata().map_err(ArchiveError::Read)?.is_file() {
-        return Err(ArchiveError::Read(io::Error::other("it is not a regular file")));
-    }
-    let mut start = [0; 6];
-    let length = read_up_to(&mut file, &mut start).map_err(ArchiveError::Read)?;
-    file.seek(SeekFrom::Start(0)).map_err(ArchiveError::Read)?;
-    let known: [(&[u8], &str); 3] = [(b"BZh", "bzip2"), (b"\xfd7zXZ", "xz"), (b"\x28\xb5\x2f\xfd", "zstd")];
-    if let Some((_, name)) = known.iter().find(|(magic, _)| start[..length].starts_with(magic)) {
-        return Err(ArchiveError::Compression(name));
-    }
-    let file = BufReader::with_capacity(1 << 16, file);
-    let parts = if start.starts_with(b"\x1f\x8b") {
-        Parts::read(GzDecoder::new(file).take(MAX_UNPACKED))?
-    } else {
-        Parts::read(file)?
-    };
+    let parts = Parts::read(unpacked(path)?.take(MAX_UNPACKED))?;
     let images = parts.images()?;
     if images.iter().all(|image| image.tags.is_empty()) { Err(ArchiveError::NoTag) } else { Ok(images) }
-}
-
-fn read_up_to(file: &mut File, buffer: &mut [u8]) -> io::Result<usize> {
-    let mut filled = 0;
-    while filled < buffer.len() {
-        match file.read(&mut buffer[filled..])? {
-            0 => break,
-            more => filled += more,
-        }
-    }
-    Ok(filled)
 }
 
 /// What was found while going through an archive.
@@ -250,12 +223,19 @@ mod tests {
         encoder.finish().expect("packed")
     }
 
+    fn zstd(bytes: &[u8]) -> Vec<u8> {
+        ruzstd::encoding::compress_to_vec(bytes, ruzstd::encoding::CompressionLevel::Fastest)
+    }
+
     #[test]
     fn an_archive_tells_its_tags_and_ids_plain_and_compressed() {
         let id = format!("sha256:{}", hex(&Sha256::digest(CONFIG)));
         let expected = vec![ArchivedImage { ids: vec![id.as_str().into()], tags: vec!["web:abc".into()] }];
         assert_eq!(look(&saved()).as_ref(), Ok(&expected));
         assert_eq!(look(&gzip(&saved())).as_ref(), Ok(&expected));
+        assert_eq!(look(&zstd(&saved())).as_ref(), Ok(&expected));
+        let halves = saved().chunks(1000).map(zstd).collect::<Vec<_>>().concat();
+        assert_eq!(look(&halves).as_ref(), Ok(&expected), "one frame after the other");
     }
 
     #[test]
@@ -277,17 +257,24 @@ mod tests {
     fn what_is_cut_off_or_is_something_else_says_so() {
         let whole = saved();
         let packed = gzip(&whole);
+        let zstd = zstd(&whole);
+        let mut altered = zstd.clone();
+        *altered.last_mut().expect("its checksum") ^= 1;
         let lacking = tar(&[("manifest.json", r#"[{"Config":"c.json","RepoTags":["a:1"],"Layers":[]}]"#)]);
         let unnamed = tar(&[
             ("c.json", CONFIG),
             ("manifest.json", r#"[{"Config":"c.json","RepoTags":null,"Layers":[]}]"#),
         ]);
-        let cases: [(&[u8], &str); 9] = [
+        let cases: [(&[u8], &str); 13] = [
             (&whole[..whole.len() / 2], "damaged"),
             (&packed[..packed.len() / 2], "damaged"),
             (&packed[..packed.len() - 4], "damaged"),
             (b"#!/bin/sh\necho an archive that is a script", "damaged"),
-            (b"\x28\xb5\x2f\xfd....", "zstd"),
+            (b"\x28\xb5\x2f\xfd....", "damaged"),
+            (&zstd[..zstd.len() / 2], "damaged"),
+            (&zstd[..zstd.len() - 4], "damaged"),
+            (&altered, "damaged"),
+            (b"\xfd7zXZ\0....", "compressed with xz"),
             (&tar(&[("README", "x")]), "no image archive"),
             (&lacking, "configuration `c.json` is not there"),
             (&unnamed, "none of its images has a tag"),

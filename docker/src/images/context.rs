@@ -164,10 +164,17 @@ pub fn send(folders: &[Folder], files: &[(String, Text)], to: impl Write) -> io:
 
 /// The same, as it is read: pieces of the archive, or why it ends early.
 pub(crate) fn stream(build: Arc<Build>) -> impl Stream<Item = io::Result<Bytes>> {
+    pieces(move |to| send(&build.folders, &build.files, to))
+}
+
+/// What `write` writes, piece by piece while it is taken, or why it ends early.
+pub(crate) fn pieces(
+    write: impl FnOnce(&mut dyn Write) -> io::Result<()> + Send + 'static,
+) -> impl Stream<Item = io::Result<Bytes>> {
     let (pieces, taken) = mpsc::channel(4);
     tokio::task::spawn_blocking(move || {
-        let to = BufWriter::with_capacity(1 << 16, Pieces(pieces.clone()));
-        if let Err(error) = send(&build.folders, &build.files, to) {
+        let mut to = BufWriter::with_capacity(1 << 16, Pieces(pieces.clone()));
+        if let Err(error) = write(&mut to).and_then(|()| to.flush()) {
             // Nobody listens any more where the Engine has given up: it says why itself.
             let _ = pieces.blocking_send(Err(error));
         }

@@ -1,10 +1,10 @@
 //! How is an image archive loaded?
 
-use std::{path::Path, time::Duration};
+use std::{fs::File, io, path::Path, time::Duration};
 
 use hyper::Method;
 
-use super::lines;
+use super::{lines, unpack::Compression};
 use crate::{
     engine::Engine,
     wire::{Payload, WireError},
@@ -22,9 +22,12 @@ impl Engine {
         deadline: Duration,
     ) -> Result<Option<String>, WireError> {
         let work = async {
-            let payload = Payload::File(archive.to_owned());
+            let payload = match compression(archive)? {
+                Compression::Zstd => Payload::Unpacked(archive.to_owned()),
+                Compression::Plain | Compression::Gzip => Payload::File(archive.to_owned()),
+            };
             let answer = self.wire.open(Method::POST, "/images/load?quiet=1", payload, &[]).await?;
-            lines::read(answer, STALL, |_| {}).await
+            lines::read(answer, STALL, |_| {}).await.map_err(explained)
         };
         tokio::time::timeout(deadline, work).await.unwrap_or(Err(WireError::TimedOut(deadline)))?;
         self.image_id(reference).await?.map(Some).ok_or_else(|| {
@@ -42,5 +45,25 @@ impl Engine {
             Err(error) if error.status() == Some(404) => Ok(None),
             Err(error) => Err(error),
         }
+    }
+}
+
+fn compression(archive: &Path) -> Result<Compression, WireError> {
+    let failed = |source| WireError::File { path: archive.to_owned(), source };
+    let mut file = File::open(archive).map_err(failed)?;
+    Compression::of(&mut file).map_err(|error| failed(io::Error::other(error)))
+}
+
+/// An Engine whose image store is not containerd's looks for `docker save`'s files in an OCI layout.
+fn explained(error: WireError) -> WireError {
+    match error {
+        WireError::Refused { status, message } if message.ends_with("no such file or directory") => {
+            let message = format!(
+                "this Engine does not load OCI layouts, only one with the containerd image store does: make an archive as \
+                 `docker save` does, for example with skopeo ({message})"
+            );
+            WireError::Refused { status, message }
+        }
+        other => other,
     }
 }

@@ -11,5 +11,6 @@ mod lines;
 mod load;
 mod pull;
 mod session;
+pub(crate) mod unpack;
 
 pub(crate) use pull::Pull;
