@@ -17,7 +17,7 @@ use crate::{
     step::{Plan, Verdict},
 };
 
-use words::{ended, outside, party};
+use words::{ended, maker, outside, party};
 
 /// One thing that happened on the Engine, and that the agent did not do.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -84,10 +84,12 @@ pub fn annotate(
         finding.drift.cause = kept.or_else(|| context.cause(&finding.drift));
         if let Verdict::Refuse(why) = &mut finding.verdict
             && crate::contest::is_contested(why)
-            && let Some(party) = party(observed)
         {
-            why.push_str("; ");
-            why.push_str(&party);
+            let maker = context.container(&finding.drift).and_then(maker);
+            for party in maker.into_iter().chain(party(observed)) {
+                why.push_str("; ");
+                why.push_str(&party);
+            }
         }
     }
 }

@@ -118,7 +118,9 @@ fn a_new_generation_an_absent_engine_and_a_failure_of_its_own_are_told() {
 #[test]
 fn a_cause_stays_while_its_difference_is_open_and_a_contest_names_the_other_party() {
     let running = ContainerState { status: RunState::Running, ..ContainerState::default() };
-    let observed = Observed { containers: vec![container(running).into()], ..Observed::default() };
+    let mut made = container(running);
+    made.labels.owner.project = Some("p".into());
+    let observed = Observed { containers: vec![made.into()], ..Observed::default() };
     let mut known = drift(DriftKind::Altered, "labels.x");
     known.cause = Some("as it was found".into());
     let open = crate::status::OpenDrift { drift: known, since: Time(0), verdict: String::new() };
@@ -129,7 +131,8 @@ fn a_cause_stays_while_its_difference_is_open_and_a_contest_names_the_other_part
     annotate(&mut plan, &desired(), &observed, &memory, &Happened::default());
     assert_eq!(plan.findings[0].drift.cause.as_deref(), Some("as it was found"));
     let Verdict::Refuse(why) = &plan.findings[0].verdict else { panic!("it is refused") };
-    assert!(why.ends_with("the other party may be Watchtower (container p-web-1)"), "{why}");
+    let parties = "Docker Compose has made p-web-1; the other party may be Watchtower (container p-web-1)";
+    assert!(why.ends_with(parties), "{why}");
 }
 
 /// The Engine's state is seen a moment before its event is heard.

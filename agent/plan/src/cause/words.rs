@@ -2,7 +2,7 @@
 
 use crate::{
     cause::Heard,
-    observed::{ContainerState, Observed, RunState},
+    observed::{ContainerState, Observed, ObservedContainer, RunState},
 };
 
 /// An action that is not the agent's.
@@ -37,6 +37,13 @@ const PARTIES: [(&str, &str); 6] = [
     ("ouroboros", "Ouroboros"),
     ("autoheal", "autoheal"),
 ];
+
+/// Who has made a container of the project, where that was not the agent.
+pub(super) fn maker(container: &ObservedContainer) -> Option<String> {
+    let owner = &container.labels.owner;
+    (owner.agent.is_none() && owner.project.is_some())
+        .then(|| format!("Docker Compose has made {}", container.name))
+}
 
 /// Who else may manage containers here: a program that runs on this Engine and is known to.
 pub(super) fn party(observed: &Observed) -> Option<String> {
