@@ -12,7 +12,7 @@ use self::{
     services::services,
 };
 use crate::{
-    contest,
+    contest::{self, Contest},
     desired::Desired,
     ids::Time,
     memory::{Pruning, StackMemory},
@@ -66,7 +66,8 @@ pub fn account(
     if phase == Phase::Converged {
         transitions.extend(runs(desired, &services, &mut next, now));
     }
-    let retry = waiting.iter().filter_map(|wait| wait.retry_at).min();
+    let waits = waiting.iter().filter_map(|wait| wait.retry_at);
+    let retry = waits.chain(contests_end(plan, &next, now)).min();
     let status = StackStatus {
         name: desired.stack.clone(),
         project: desired.project_name.clone(),
@@ -94,6 +95,20 @@ pub fn remember_steps(done: (&Plan, &Outcomes), observed: &Observed, memory: &mu
     let (plan, outcomes) = done;
     remember_failures(plan, observed, outcomes, memory, now);
     keep_memos(plan, observed, outcomes, memory);
+}
+
+/// When contested differences may be put right again.
+fn contests_end(plan: &Plan, memory: &StackMemory, now: Time) -> Vec<Time> {
+    let contested = plan
+        .findings
+        .iter()
+        .filter(|finding| matches!(&finding.verdict, Verdict::Refuse(why) if contest::is_contested(why)));
+    let made = contested.filter_map(|finding| memory.corrections.get(&finding.drift.key()));
+    let end = |made: &Vec<Time>| match contest::contest(made, now) {
+        Contest::Contested(until) => Some(until),
+        Contest::No | Contest::Pause(_) => None,
+    };
+    made.filter_map(end).collect()
 }
 
 fn phase(plan: &Plan, failed: Option<&str>) -> (Phase, String) {

@@ -330,6 +330,23 @@ services:
 }
 
 #[test]
+fn who_kills_a_container_on_trial_proves_nothing_against_it() {
+    for order in ["stop-first", "start-first"] {
+        let policy = format!("x-agent: {{update: {{order: {order}, monitor: 5s}}}}");
+        let always = |text: String| text.replace("environment", "restart: always, environment") + &policy;
+        let mut world = world();
+        world.converge(&always(ONE.to_owned()));
+        let (_, _) = world.pass(&always(blue("app:1")), usize::MAX);
+        let young = world.observed.containers().max_by_key(|found| found.created_at).unwrap();
+        let (name, id) = (young.name.clone(), young.id.to_string());
+        world.change(&name, |found| found.state.status = RunState::Exited);
+        assert_eq!(world.converge(&always(blue("app:1"))).phase, Phase::Converged, "{order}");
+        assert_eq!(world.id("p-web-1"), id, "{order}: it has its place: {:#?}", world.done);
+        assert!(world.memory.rejected.is_empty());
+    }
+}
+
+#[test]
 fn nothing_that_runs_is_stopped_before_its_successors_image_is_there() {
     let mut world = world();
     world.converge(ONE);

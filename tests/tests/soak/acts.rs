@@ -57,7 +57,7 @@ pub(crate) static ACTS: [Act; 9] = [
     Act {
         name: "update",
         act: |lab, service| {
-            docker(lab, &["update", "--restart=no"], service)
+            docker(lab, &["update", "--restart=on-failure:7"], service)
                 .then(|| vec![found(service, "altered", "restart")])
         },
     },

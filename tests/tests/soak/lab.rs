@@ -188,7 +188,7 @@ fn services_of(stack: &Stack, checked: &BTreeSet<String>) -> Vec<Service> {
         let own_network = service["networks"].as_object().into_iter().flatten();
         let networks =
             own_network.map(|(key, _)| stack.project["networks"][key]["name"].as_str().unwrap().to_owned());
-        let mounted = stack.files.keys().filter(|file| text.contains(&format!("/{file}\"")));
+        let mounted = stack.files.keys().filter(|file| text.contains(&format!("/{}/{file}\"", stack.name)));
         let first = |value: &str| value.starts_with(FIRST) && text.contains(value);
         let variables = stack.env.iter().filter(|(_, value)| first(value));
         Service {

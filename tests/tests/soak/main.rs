@@ -61,6 +61,10 @@ impl Soak {
                 target = self.pick(self.lab.services.len());
             }
             let act = &ACTS[self.pick(ACTS.len())];
+            // Who tags an image for the second time tags it back.
+            if act.name == "retag" && did.iter().any(|done| done.starts_with("retag")) {
+                continue;
+            }
             let service = self.lab.services[target].clone();
             let Some(differences) = (act.act)(&mut self.lab, &service) else { continue };
             did.push(format!("{} {}/{}", act.name, service.stack, service.name));

@@ -47,6 +47,8 @@ pub(super) fn proof(
         RunState::Created if state.error.is_empty() => Proof::Pending(None),
         RunState::Created | RunState::Dead => Proof::Failed(format!("it does not start: {}", state.error)),
         RunState::Exited if service.one_shot && state.exit_code == 0 => Proof::Given,
+        // The Engine starts again what ends by itself: somebody has stopped it, which says nothing about it.
+        RunState::Exited if state.error.is_empty() && is_restarted(service) => Proof::Pending(None),
         RunState::Exited => {
             let memory = if state.oom_killed { ", killed for memory" } else { "" };
             Proof::Failed(format!("it ended with status {}{memory}", state.exit_code))
@@ -54,6 +56,12 @@ pub(super) fn proof(
         _ if looping => Proof::Failed(format!("it ended and was restarted {} times", state.restart_count)),
         _ => Proof::Pending(Some(now.plus_ms(1_000))),
     }
+}
+
+/// Whether the Engine starts it again however it ends.
+fn is_restarted(service: &DesiredService) -> bool {
+    let policy = service.spec.restart.as_ref().map(|policy| policy.name.as_str());
+    matches!(policy, Some("always" | "unless-stopped"))
 }
 
 /// `deploy.update_config.monitor` where the file has it, else the policy's.

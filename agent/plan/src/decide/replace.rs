@@ -211,6 +211,17 @@ impl Swap<'_, '_> {
     fn prove(&self, draft: &mut Draft<'_>, made: &ObservedContainer) -> Verdict {
         let policy = &draft.desired.project.settings.update;
         match proof(self.service, &made.state, policy, draft.now) {
+            Proof::Pending(_) if let Some(drift) = at_rest(draft, self.service, made) => {
+                let cause = format!("it is {}, and has to prove itself", drift.have);
+                let step = match made.state.status {
+                    RunState::Paused => {
+                        draft.step(Act::UnpauseContainer { container: target(made) }, cause, &[])
+                    }
+                    _ => start(draft, self.service, &target(made), &cause, &[]),
+                };
+                draft.find(drift, Verdict::Act(vec![step]));
+                Verdict::Act(vec![step])
+            }
             Proof::Pending(retry_at) => {
                 let what = format!("{} to prove itself beside {}", made.name, self.old.name);
                 Verdict::Wait(Wait { on: WaitKind::Health, what, retry_at })
