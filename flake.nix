@@ -25,6 +25,14 @@
         default = packageOf pkgs;
       });
 
+      apps = forAllSystems (pkgs: {
+        agentctl = {
+          type = "app";
+          program = "${packageOf pkgs}/bin/agentctl";
+          meta.description = "Looks at compose files and asks the agent";
+        };
+      });
+
       overlays.default = final: _prev: { compose-agent = packageOf final; };
 
       nixosModules.default = withPackage ./systemd/nixos/module.nix;
@@ -46,7 +54,8 @@
         };
       });
 
-      formatter = forAllSystems (pkgs: pkgs.nixfmt);
+      # The whole tree, where `nix fmt` names no file.
+      formatter = forAllSystems (pkgs: pkgs.nixfmt-tree);
 
       checks = forAllSystems (pkgs: {
         package = self.packages.${pkgs.stdenv.hostPlatform.system}.default;

@@ -153,6 +153,12 @@ let
   );
 
   unit = (of (web { })).system.build.units."compose-agent.service";
+  # The whole system of a module, for the other architecture, and a user's.
+  arm = import ./evaluate.nix {
+    inherit lib;
+    system = "aarch64-linux";
+  };
+  exampleOf = name: ../../systemd/nixos/examples + "/${name}.nix";
   changed =
     tag:
     of (
@@ -180,6 +186,35 @@ exampleCases
 // {
   "a stack needs a compose file" = asserts "compose is not set" (stack "web" { });
   "control: a stack with one" = builds (web { });
+  "the check before a switch is told the Engine, the keys and what is done, and ends the switch" =
+    holds
+      (
+        let
+          script =
+            (of (
+              lib.mkMerge [
+                (web { })
+                { services.compose-agent.keys.sops = pkgs.sops; }
+              ]
+            )).system.preSwitchChecks.compose-agent;
+        in
+        lib.all (words: lib.hasInfix words script) [
+          "agentctl preflight '--docker-host=unix:///run/docker.sock' '--age-key="
+          "--verb=\"\${2-\${NIXOS_ACTION-switch}}\" \"\${1-}\""
+          "exit 1"
+          "sops/bin:"
+        ]
+      )
+      "another script";
+  "no check before a switch where it is not wanted, or where there is nothing to check" = holds (
+    (of (
+      lib.mkMerge [
+        (web { })
+        { services.compose-agent.preSwitchCheck = false; }
+      ]
+    )).system.preSwitchChecks == { }
+    && (of { }).system.preSwitchChecks == { }
+  ) "there is one";
   "one project name for two stacks is refused" =
     asserts "the project name web is claimed by one and by two"
       (two (service { } // { project = "web"; }) (service { } // { compose.name = "web"; }));
@@ -426,6 +461,46 @@ exampleCases
     && web.registries."ghcr.io".passwordFile == "/run/secrets/own#key"
     && web.registries."ghcr.io".identityTokenFile == null
   ) "not merged";
+  "every default is one of a stack, and reaches it" = holds (
+    let
+      # As the option's own example has it.
+      examples =
+        lib.mapAttrs (_: option: option.example or (lib.mapAttrs (_: one: one.example) option))
+          (import ../../systemd/nixos/stack-options.nix { inherit lib pkgs; }).policy;
+      config = of (
+        lib.mkMerge [
+          { services.compose-agent.defaults = examples; }
+          (web { })
+        ]
+      );
+      inherit (config.services.compose-agent) defaults stacks;
+    in
+    lib.all (name: defaults.${name} != null && stacks.web.${name} == defaults.${name}) (
+      lib.attrNames examples
+    )
+  ) "one does not";
+  "each kind of host is a system, for both architectures" = holds (
+    lib.all
+      (
+        host:
+        (arm.evaluate [ (exampleOf host) ]).config.system.build.toplevel.system == "aarch64-linux"
+        && (evaluate [ (exampleOf host) ]).config.system.build.toplevel.system == "x86_64-linux"
+      )
+      [
+        "gpu"
+        "wsl2"
+      ]
+    && (arm.home [ (exampleOf "home") ]).config.generation.system == "aarch64-linux"
+  ) "another platform";
+  "a user's Podman and keys are the agent's arguments" = holds (
+    let
+      command =
+        (nixos.home [ (exampleOf "home") ]).config.systemd.user.services.compose-agent.Service.ExecStart;
+    in
+    lib.hasInfix "--docker-host=unix://%t/podman/podman.sock" command
+    && lib.hasInfix "--age-key=/home/me/.config/sops/age/keys.txt" command
+    && lib.hasInfix "--profile=/home/me/.local/state/home-manager/gcroots/current-home" command
+  ) "another command";
   "no unit where it is not enabled" = holds (
     (evaluate [ { services.compose-agent.stacks.web = service { }; } ]).config.system.build.units == { }
   ) "there is one";

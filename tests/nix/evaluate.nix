@@ -1,7 +1,10 @@
 # The module in the real module system of nixpkgs' lib, with stand-ins for the rest of NixOS.
-{ lib }:
+{
+  lib,
+  system ? "x86_64-linux",
+}:
 let
-  pkgs = import ./nixpkgs/pkgs.nix { inherit lib; };
+  pkgs = import ./nixpkgs/pkgs.nix { inherit lib system; };
 in
 {
   inherit pkgs;

@@ -31,3 +31,18 @@ nix-store --gc >/dev/null 2>&1
 rm /nix/var/nix/gcroots/compose-agent/motd; nix-store --gc >/dev/null 2>&1
 [ ! -e "$kept" ] || fail "a file without a root is still there"
 ok "the collector takes the old generation, and a file that a container mounts only without its root"
+
+# The check before a switch, as NixOS calls it: with the incoming system and what is done with it, or with the former alone.
+unready=$(build unready)
+check() { said=$(NIXOS_ACTION=${3:-} bash "$1/pre-switch-checks" "$1" ${2:+"$2"} 2>&1); }
+check "$first" switch || fail "a system that can come up is refused: $said"
+if check "$unready" switch; then fail "a system that cannot come up is let through"; fi
+grep -q "compose.yaml:1:.*services.web.volumes.0.: /nonexistent/data does not exist" <<< "$said" || fail "it does not say why: $said"
+grep -q "NIXOS_NO_CHECK=1" <<< "$said" || fail "it does not say how to go on: $said"
+if check "$unready" "" test; then fail "the variable is not looked at"; fi
+for verb in boot dry-activate; do
+  check "$unready" "$verb" || fail "$verb is refused: $said"
+  check "$unready" "" "$verb" || fail "$verb of an older release is refused: $said"
+  grep -q "/nonexistent/data does not exist" <<< "$said" || fail "$verb says nothing"
+done
+ok "a switch to what cannot come up is refused, and neither boot nor dry-activate is"

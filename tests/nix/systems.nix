@@ -27,6 +27,7 @@ let
       {
         services.compose-agent = {
           enable = true;
+          docker.socket = "/nonexistent/docker.sock";
           stacks.web = {
             compose.services.web = {
               inherit image;
@@ -63,6 +64,26 @@ in
   doc1 = homelab "doc1";
   igpu = homelab "igpu";
   epi = homelab "epi";
+  # Its files are all there, and its data is not.
+  unready = toplevel [
+    {
+      services.compose-agent = {
+        enable = true;
+        docker.socket = "/nonexistent/docker.sock";
+        stacks.web.compose.services.web = {
+          image = "nginx:1.28";
+          volumes = [
+            {
+              type = "bind";
+              source = "/nonexistent/data";
+              target = "/data";
+              bind.create_host_path = false;
+            }
+          ];
+        };
+      };
+    }
+  ];
   first = generation "one" "nginx:1.28";
   second = generation "two" "nginx:1.28";
   storedOne = stored "one" {
@@ -84,6 +105,9 @@ in
   ];
   recorded = toplevel [ ./recorded/example.nix ];
   inherit (recorded.system.build) units;
+  gpu = toplevel [ ../../systemd/nixos/examples/gpu.nix ];
+  wsl2 = toplevel [ ../../systemd/nixos/examples/wsl2.nix ];
+  homeExample = (home [ ../../systemd/nixos/examples/home.nix ]).config.generation;
   # A user's: the generation is the profile.
   home = user.generation;
   userUnit = user.systemd.user.services.compose-agent;

@@ -5,7 +5,6 @@
     { self }:
     let
       lib = import ./lib;
-      pkgs = import ./pkgs.nix { inherit lib; };
       systems = [
         "x86_64-linux"
         "aarch64-linux"
@@ -13,6 +12,6 @@
     in
     {
       inherit lib;
-      legacyPackages = lib.genAttrs systems (_: pkgs);
+      legacyPackages = lib.genAttrs systems (system: import ./pkgs.nix { inherit lib system; });
     };
 }

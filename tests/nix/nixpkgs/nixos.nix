@@ -192,6 +192,12 @@ in
       default = { };
     };
     virtualisation.docker.enable = off;
+    virtualisation.docker.daemon.settings = mkOption {
+      type = types.attrsOf types.anything;
+      default = { };
+    };
+    hardware.nvidia-container-toolkit.enable = off;
+    wsl.enable = off;
     virtualisation.podman.enable = off;
     services.openssh.enable = off;
     services.openssh.hostKeys = mkOption {
@@ -270,6 +276,17 @@ in
             ln -s ${entry.source} "$out/etc/${name}"
           '') config.environment.etc
         );
+        # Each in a shell of its own, and the first that fails ends it; older releases stop at no command that fails.
+        check = name: text: ''
+          (
+          ${text}
+          )
+          if [ $? != 0 ]; then echo "Pre-switch check '${name}' failed"; exit 1; fi
+        '';
+        checks = pkgs.writeTextFile {
+          name = "pre-switch-checks";
+          text = lib.concatStrings (lib.mapAttrsToList check config.system.preSwitchChecks);
+        };
       in
       if failed != [ ] then
         throw (lib.concatStringsSep "\n" failed)
@@ -277,6 +294,7 @@ in
         pkgs.runCommand "nixos-system" { checks = toString config.system.checks; } ''
           mkdir -p $out/etc
           ${etc}
+          ln -s ${checks} $out/pre-switch-checks
         '';
   };
 }

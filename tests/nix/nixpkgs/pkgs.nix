@@ -1,6 +1,7 @@
 # A pkgs that is small enough to be built by nothing but a static busybox, at ./busybox, and the programs of this checkout.
 {
   lib,
+  system ? "x86_64-linux",
   programs ? builtins.getEnv "COMPOSE_AGENT_PROGRAMS",
   tools ? builtins.getEnv "COMPOSE_AGENT_TOOLS",
 }:
@@ -12,7 +13,6 @@ let
       name = "tools";
     }
   }/busybox";
-  system = "x86_64-linux";
   applets = [
     "mkdir"
     "ln"
@@ -88,7 +88,7 @@ let
         inherit (recipe) meta pname version;
       };
     mkShell = shell: run "shell" { } "echo > $out" // shell;
-    nixfmt-rfc-style = run "nixfmt" { } "echo > $out";
+    nixfmt-tree = run "nixfmt" { } "echo > $out";
     nixfmt = run "nixfmt" { } "echo > $out";
     sops = run "sops" { } "mkdir -p $out/bin";
     cargo = run "cargo" { } "echo > $out";
