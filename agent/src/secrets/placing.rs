@@ -33,8 +33,7 @@ impl Placing {
 
     /// Where [`Self::place`] would put it.
     pub fn place_of(&self, declared: &Path, owner: FileOwner) -> PathBuf {
-        let owner = Owner { uid: owner.uid, gid: owner.gid, mode: owner.mode.unwrap_or(MODE) };
-        systemd::runtime_dir::place_of(&self.runtime_dir, &name(declared), owner)
+        systemd::runtime_dir::place_of(&self.runtime_dir, &name(declared), on_host(owner, is_root()))
     }
 
     /// Puts the plaintext of a declared path where a container can have it, and gives that place.
@@ -55,9 +54,19 @@ impl Placing {
                 self.folder.get_or_init(|| opened)
             }
         };
-        let owner = Owner { uid: owner.uid, gid: owner.gid, mode: owner.mode.unwrap_or(MODE) };
-        folder.place(&name(declared), bytes, owner, how).map_err(io::Error::other)
+        folder.place(&name(declared), bytes, on_host(owner, is_root()), how).map_err(io::Error::other)
     }
+}
+
+/// Whose a file is on the host, that in the container is to be `owner`'s. The root of a rootless Engine's containers is the
+/// user whose Engine it is, which is the agent's own.
+fn on_host(owner: FileOwner, agent_is_root: bool) -> Owner {
+    let id = |id: Option<u32>| id.filter(|id| agent_is_root || *id != 0);
+    Owner { uid: id(owner.uid), gid: id(owner.gid), mode: owner.mode.unwrap_or(MODE) }
+}
+
+fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
 }
 
 /// Tells apart files of one name in several stacks, and still shows which file it is.
@@ -90,6 +99,13 @@ mod tests {
         assert_ne!(at("/x/db.yaml#b", b"two", None), first);
         assert_ne!(at("/y/db.yaml#a", b"two", None), first);
         assert_ne!(at("/x/db.yaml#a", b"two", Some(0o400)), first);
+    }
+
+    #[test]
+    fn the_root_of_a_rootless_engines_containers_is_the_agents_user() {
+        let asked = FileOwner { uid: Some(0), gid: Some(7), mode: None };
+        assert_eq!(on_host(asked, true), Owner { uid: Some(0), gid: Some(7), mode: 0o444 });
+        assert_eq!(on_host(asked, false), Owner { uid: None, gid: Some(7), mode: 0o444 });
     }
 
     #[test]
