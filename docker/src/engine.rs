@@ -470,6 +470,7 @@ fn facts(info: &Value, api: Api, podman: bool) -> EngineFacts {
         version: string(&info["ServerVersion"]),
         api,
         podman,
+        rootless: info["SecurityOptions"].as_array().is_some_and(|all| all.contains(&json!("name=rootless"))),
         cgroup_version: if info["CgroupVersion"] == "2" { 2 } else { 1 },
         default_runtime: string(&info["DefaultRuntime"]),
         default_log_driver: string(&info["LoggingDriver"]),

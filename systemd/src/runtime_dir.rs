@@ -224,8 +224,7 @@ impl PlaintextDir {
         // The mode first: once the file is another user's, changing it would take one capability more.
         rustix::fs::fchmod(&file, Mode::from_raw_mode(owner.mode & 0o777))?;
         if owner.uid.is_some() || owner.gid.is_some() {
-            rustix::fs::fchown(&file, owner.uid.map(Uid::from_raw), owner.gid.map(Gid::from_raw))
-                .map_err(|error| if error == Errno::PERM { not_given(owner) } else { error.into() })?;
+            rustix::fs::fchown(&file, owner.uid.map(Uid::from_raw), owner.gid.map(Gid::from_raw))?;
         }
         match rustix::fs::renameat(&self.folder, &new, &self.folder, name) {
             // An Engine that starts before the agent does makes folders where files are bound by an older form.
@@ -237,16 +236,6 @@ impl PlaintextDir {
         }
         Ok(())
     }
-}
-
-/// Why an agent that is not root cannot give a file away.
-fn not_given(owner: Owner) -> io::Error {
-    let id = |id: Option<u32>| id.map_or_else(|| "its own".to_owned(), |id| id.to_string());
-    let (uid, gid) = (id(owner.uid), id(owner.gid));
-    let why = format!(
-        "only root gives it to user {uid} and group {gid}; without `uid` and `gid` all in the container read it"
-    );
-    io::Error::new(io::ErrorKind::PermissionDenied, why)
 }
 
 /// Whether a file has these bytes.

@@ -8,6 +8,7 @@ pub mod fold;
 pub mod from_service;
 mod limits;
 pub mod podman;
+pub mod rootless;
 
 use std::collections::{BTreeMap, BTreeSet};
 

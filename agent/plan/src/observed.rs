@@ -45,6 +45,8 @@ pub struct EngineFacts {
     pub api: (u32, u32),
     /// Podman's Docker-compatible service.
     pub podman: bool,
+    /// A user's own, without root's rights.
+    pub rootless: bool,
     /// 1 or 2.
     pub cgroup_version: u8,
     /// `runc`.

@@ -47,6 +47,9 @@ impl Placing {
         owner: FileOwner,
         how: Replace,
     ) -> io::Result<PathBuf> {
+        if !is_root() {
+            given_to_another(owner)?;
+        }
         let folder = match self.folder.get() {
             Some(folder) => folder,
             None => {
@@ -58,11 +61,24 @@ impl Placing {
     }
 }
 
-/// Whose a file is on the host, that in the container is to be `owner`'s. The root of a rootless Engine's containers is the
-/// user whose Engine it is, which is the agent's own.
+/// Whose a file is on the host, that in the container is to be `owner`'s.
 fn on_host(owner: FileOwner, agent_is_root: bool) -> Owner {
-    let id = |id: Option<u32>| id.filter(|id| agent_is_root || *id != 0);
+    let id = |id: Option<u32>| id.filter(|_| agent_is_root);
     Owner { uid: id(owner.uid), gid: id(owner.gid), mode: owner.mode.unwrap_or(MODE) }
+}
+
+/// What a user's agent cannot do for a rootless Engine. The root of its containers is that user; their other users are
+/// numbers of the host that are nobody's, and nobody but root gives files to them.
+fn given_to_another(owner: FileOwner) -> io::Result<()> {
+    match [owner.uid, owner.gid].into_iter().flatten().find(|id| *id != 0) {
+        None => Ok(()),
+        Some(id) => Err(io::Error::new(
+            io::ErrorKind::PermissionDenied,
+            format!(
+                "only an agent that runs as root gives a file to {id}; without `uid` and `gid` everybody in the container reads it"
+            ),
+        )),
+    }
 }
 
 fn is_root() -> bool {
@@ -102,10 +118,14 @@ mod tests {
     }
 
     #[test]
-    fn the_root_of_a_rootless_engines_containers_is_the_agents_user() {
-        let asked = FileOwner { uid: Some(0), gid: Some(7), mode: None };
-        assert_eq!(on_host(asked, true), Owner { uid: Some(0), gid: Some(7), mode: 0o444 });
-        assert_eq!(on_host(asked, false), Owner { uid: None, gid: Some(7), mode: 0o444 });
+    fn a_users_agent_gives_files_to_its_user_who_is_the_containers_root() {
+        let asked = |uid, gid| FileOwner { uid, gid, mode: None };
+        let own = Owner { uid: None, gid: None, mode: 0o444 };
+        assert_eq!(on_host(asked(Some(0), Some(7)), true), Owner { uid: Some(0), gid: Some(7), ..own });
+        assert_eq!(on_host(asked(Some(0), None), false), own);
+        given_to_another(asked(Some(0), None)).expect("its own");
+        let refused = given_to_another(asked(Some(0), Some(7))).expect_err("another's").to_string();
+        assert!(refused.contains("gives a file to 7"), "{refused}");
     }
 
     #[test]

@@ -11,7 +11,7 @@ use crate::{
         fields::{Comparison, FieldDifference, HashMatch, ImageKnown, Repair, differences},
         fold::fold,
         from_service::digest_key,
-        podman,
+        podman, rootless,
     },
     desire::container_name,
     desired::DesiredService,
@@ -160,6 +160,9 @@ pub(super) fn judge(draft: &Draft<'_>, service: &DesiredService, container: &Obs
     let mut differences = differences(&folded, &have, known);
     differences.retain(|difference| !is_same_file(draft, difference, &spec, container));
     differences.retain(|difference| !is_copied_in(draft, difference, &spec, container));
+    if draft.observed.engine.rootless {
+        differences.retain(|difference| !rootless::is_its_own(difference));
+    }
     if draft.observed.engine.podman && same_hash {
         differences.retain(|difference| !podman::is_its_own(difference, &spec));
     }
