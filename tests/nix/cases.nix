@@ -501,6 +501,26 @@ exampleCases
     && lib.hasInfix "--age-key=/home/me/.config/sops/age/keys.txt" command
     && lib.hasInfix "--profile=/home/me/.local/state/home-manager/gcroots/current-home" command
   ) "another command";
+  "both generations of the virtual machine test are systems, and differ in one file" =
+    let
+      test = import ../../systemd/nixos/test.nix {
+        inherit pkgs;
+        module = ../../systemd/nixos/module.nix;
+      };
+      system = modules: (evaluate ([ test.nodes.machine ] ++ modules)).config;
+      first = system [ ];
+      second = system [ first.specialisation.second.configuration ];
+      sources = config: lib.mapAttrs (_: entry: "${entry.source}") config.environment.etc;
+      changed = lib.filterAttrs (name: path: (sources first).${name} != path) (sources second);
+    in
+    holds (
+      lib.all (config: lib.all (one: one.assertion) config.assertions) [
+        first
+        second
+      ]
+      && lib.attrNames changed == [ "compose-agent/web/motd" ]
+      && first.systemd.services ? compose-agent-wait
+    ) "they differ in ${toString (lib.attrNames changed)}";
   "no unit where it is not enabled" = holds (
     (evaluate [ { services.compose-agent.stacks.web = service { }; } ]).config.system.build.units == { }
   ) "there is one";

@@ -151,6 +151,10 @@ in
               default = [ ];
             };
             stopIfChanged = on;
+            script = mkOption {
+              type = types.lines;
+              default = "";
+            };
           };
         }
       );
@@ -189,6 +193,10 @@ in
     systemd.tmpfiles.rules = strings;
     users.groups = mkOption {
       type = types.attrsOf (types.submodule { });
+      default = { };
+    };
+    specialisation = mkOption {
+      type = types.attrsOf (types.submodule { options.configuration = required types.deferredModule; });
       default = { };
     };
     virtualisation.docker.enable = off;
