@@ -8,7 +8,7 @@ use plan::{
     desired::PlacedFile,
     devices::DeviceNeed,
     memory::{Hold, Restart},
-    observed::RunState,
+    observed::{ObservedContainer, RunState},
     status::{Phase, StackStatus, TransitionEvent},
     step::Verdict,
 };
@@ -203,7 +203,7 @@ fn start_first_never_leaves_the_service_without_a_running_container() {
     world.converge(ONE);
     for _ in 0..40 {
         let (plan, _) = world.pass(&next, 1);
-        let running = |found: &&plan::observed::ObservedContainer| found.state.status == RunState::Running;
+        let running = |found: &&ObservedContainer| found.state.status == RunState::Running;
         assert!(world.observed.containers().any(|found| running(&found)), "{:#?}", world.done);
         if plan.steps.is_empty() && plan.findings.is_empty() {
             break;
@@ -441,6 +441,49 @@ fn parallelism_renews_so_many_at_a_time() {
     let all_blue =
         |name: &str| world.find(name).unwrap().spec.environment["COLOUR"].as_ref().unwrap() == "blue";
     assert!((1..=4).all(|number| all_blue(&format!("p-web-{number}"))));
+}
+
+/// `rollback` and `pause` stop at the first place that fails, `continue` goes on; only `rollback` takes that one back.
+#[test]
+fn what_happens_to_the_others_when_one_fails_is_as_failure_action_says() {
+    for (action, blue, running) in [("rollback", 0, 3), ("pause", 1, 2), ("continue", 3, 0)] {
+        let update =
+            format!("scale: 3, deploy: {{update_config: {{parallelism: 1, failure_action: {action}}}}}");
+        let first = bound(&ONE.replace("environment", &format!("{update}, environment")));
+        let next = first.replace("green", "blue").replace("app:1", "app:broken");
+        let mut world = world();
+        world.converge(&first);
+        for _ in 0..80 {
+            world.now = world.now.plus_ms(60_000);
+            world.pass(&next, usize::MAX);
+        }
+        let current = |number| world.find(&format!("p-web-{number}"));
+        let is_blue =
+            |found: &&ObservedContainer| found.spec.environment["COLOUR"].as_ref().unwrap() == "blue";
+        let has_run = |found: &&ObservedContainer| found.state.status == RunState::Running;
+        assert_eq!((1..=3).filter_map(current).filter(is_blue).count(), blue, "{action}: {:#?}", world.done);
+        assert_eq!(
+            (1..=3).filter_map(current).filter(has_run).count(),
+            running,
+            "{action}: {:#?}",
+            world.done
+        );
+    }
+}
+
+#[test]
+fn a_check_that_starts_for_too_long_is_reported_and_not_waited_for() {
+    let yaml = "name: p\nx-agent: {health_deadline: 30s}\nservices:\n  web: {image: 'app:slow', healthcheck: {test: [CMD, x]}}\n";
+    let mut world = World::new(&["app:slow"]);
+    world.pass(yaml, usize::MAX);
+    let (plan, status) = world.pass(yaml, usize::MAX);
+    assert!(matches!(&plan.findings[0].verdict, Verdict::Wait(wait) if wait.retry_at.is_some()), "{plan:#?}");
+    assert_eq!(status.phase, Phase::Working);
+    world.now = world.now.plus_ms(30_000);
+    let (plan, status) = world.pass(yaml, usize::MAX);
+    let why = "it is still starting after 30 s, x-agent.health_deadline";
+    assert!(plan.steps.is_empty() && plan.findings[0].verdict == Verdict::Leave(why.into()), "{plan:#?}");
+    assert_ne!(status.phase, Phase::Converged, "{status:#?}");
 }
 
 #[test]

@@ -6,7 +6,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{draft::Draft, images::image_drift, waits::Obstacle};
+use super::{draft::Draft, obstacle::Obstacle, pull::image_drift};
 use crate::{
     desired::ArchivedImage,
     memory::Brought,

@@ -4,9 +4,10 @@
 //! Docker Compose for example, is taken as it is, until what it would be built from changes.
 
 use super::{
+    archives,
     draft::Draft,
-    images::{image_drift, pull},
-    waits::Obstacle,
+    obstacle::Obstacle,
+    pull::{image_drift, pull},
 };
 use crate::{
     build::Build,
@@ -128,8 +129,8 @@ fn bring(draft: &mut Draft<'_>, service: &DesiredService, base: &str) -> Option<
     if let Some(step) = draft.images.get(base) {
         return Some(*step);
     }
-    if let Some(source) = super::archives::source(draft, base) {
-        return match super::archives::obstacle(draft, base, source) {
+    if let Some(source) = archives::source(draft, base) {
+        return match archives::obstacle(draft, base, source) {
             Some(Obstacle::Preparing(steps)) => steps.first().copied(),
             _ => None,
         };

@@ -8,7 +8,7 @@ use super::{
     judge::{Judgement, judge},
     make::{create, remove},
     repair::{repair, run},
-    replace::{Old, prove, replace, restore},
+    replace::{Old, is_in_flight, prove, replace, restore},
     slots::{Slot, slots},
 };
 use crate::{
@@ -57,13 +57,11 @@ pub(super) fn decide(draft: &mut Draft<'_>, service: &DesiredService) {
         }
         judged.sort_by_key(|(_, slot)| slot.number);
     }
+    let in_flight = judged.iter().filter(|(_, slot)| is_in_flight(draft, service, slot)).count();
+    draft.renewing.insert(service.name.clone(), in_flight as u64);
     let highest = judged.last().map_or(0, |(_, slot)| slot.number);
     for (judgement, slot) in &judged {
-        let begun = slot.predecessor.is_some() || slot.successor.is_some();
         place(draft, service, slot, judgement.as_ref(), &gone);
-        if begun || judgement.as_ref().is_some_and(Judgement::must_recreate) {
-            *draft.renewing.entry(service.name.clone()).or_default() += 1;
-        }
     }
     let missing = service.replicas.saturating_sub(u32::try_from(judged.len()).unwrap_or(u32::MAX));
     for number in 1..=missing {

@@ -3,12 +3,15 @@
 //! Compose Specification, `pull_policy`: `missing` (the default), `if_not_present`, `always`, `never`, `build`, `daily`,
 //! `weekly`, `every_DURATION`. `always` means: once for each generation that declares it.
 
-use super::{archives, builds, draft::Draft, waits::Obstacle};
+use super::{
+    archives, builds,
+    draft::Draft,
+    obstacle::Obstacle,
+    pull::{image_drift, pull},
+};
 use crate::{
     desired::DesiredService,
-    drift::{Drift, DriftKind, Subject},
-    memory::{Brought, Pull},
-    step::{Act, Remember, StepId, Verdict, Wait, WaitKind},
+    step::{StepId, Verdict, Wait, WaitKind},
 };
 
 const DAY_MS: i64 = 86_400_000;
@@ -129,33 +132,4 @@ pub(super) fn freshen(draft: &mut Draft<'_>) {
 fn pull_for(draft: &mut Draft<'_>, service: &DesiredService, cause: String) -> StepId {
     let platform = service.spec.platform.as_ref().map(|platform| platform.expose().to_owned());
     pull(draft, service.spec.image.expose(), platform, cause)
-}
-
-pub(super) fn pull(
-    draft: &mut Draft<'_>,
-    reference: &str,
-    platform: Option<String>,
-    cause: String,
-) -> StepId {
-    let reference = reference.to_owned();
-    let login = draft.desired.inputs.login(&reference);
-    let step = draft.step(Act::PullImage { reference: reference.clone(), platform, login }, cause, &[]);
-    draft.images.insert(reference.clone(), step);
-    let pull = Pull { generation: draft.desired.generation.clone(), at: draft.now };
-    let brought = Brought::new(&reference, None, draft.now);
-    draft.remember(Some(step), Remember::Brought { brought });
-    draft.remember(Some(step), Remember::Pulled { reference, pull });
-    step
-}
-
-pub(super) fn image_drift(reference: &str) -> Drift {
-    Drift {
-        subject: Subject::Image { reference: reference.to_owned() },
-        kind: DriftKind::Image,
-        field: String::new(),
-        want: String::new(),
-        have: String::new(),
-        place: None,
-        cause: None,
-    }
 }

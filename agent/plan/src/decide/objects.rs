@@ -15,7 +15,7 @@ use crate::{
     drift::{Drift, DriftKind, Subject},
     labels,
     observed::ObservedContainer,
-    resource::{ObservedNetwork, OptionDifference, network_differences, volume_differences},
+    resource::{ObservedNetwork, OptionDifference, Owner, network_differences, volume_differences},
     step::{Act, StepId, Verdict, Wait, WaitKind},
 };
 
@@ -41,28 +41,22 @@ fn networks(draft: &mut Draft<'_>) {
     let desired = draft.desired;
     for (key, wanted) in &desired.networks {
         let name = &wanted.spec.name;
+        let subject = Subject::Network { name: name.clone() };
+        let declared = Declared { subject, key, name, external: wanted.external, hash: &wanted.hash };
         let create = || Act::CreateNetwork {
             key: key.clone(),
             spec: wanted.spec.clone(),
             labels: labels::network(desired, key, &wanted.hash),
         };
-        let subject = Subject::Network { name: name.clone() };
-        match draft.observed.networks.iter().find(|network| network.spec.name == *name) {
-            Some(found) => {
-                let hash = found.owner.config_hash.as_ref().filter(|hash| **hash != wanted.hash);
-                if let Some(hash) = hash.filter(|_| !wanted.external) {
-                    let differences = network_differences(&wanted.spec, &found.spec);
-                    let options = Options { subject, hash, wanted: &wanted.hash, differences };
-                    let verdict = if options.differences.is_empty() {
-                        Verdict::Note("every option is as declared: the network is kept".into())
-                    } else {
-                        replace(draft, wanted, found, &options, create)
-                    };
-                    options.find(draft, verdict);
-                }
-            }
-            None => missing(draft, subject, name, wanted.external, ("networks", key), create),
-        }
+        let Some(found) = draft.observed.networks.iter().find(|network| network.spec.name == *name) else {
+            missing(draft, declared, create());
+            continue;
+        };
+        let Some(hash) = declared.other_hash(&found.owner) else { continue };
+        let differences = network_differences(&wanted.spec, &found.spec);
+        differ(draft, &declared, hash, differences, |draft, cause| {
+            replace(draft, wanted, found, cause, create)
+        });
     }
 }
 
@@ -70,83 +64,75 @@ fn volumes(draft: &mut Draft<'_>) {
     let desired = draft.desired;
     for (key, wanted) in &desired.volumes {
         let name = &wanted.spec.name;
-        let create = || Act::CreateVolume {
-            key: key.clone(),
-            spec: wanted.spec.clone(),
-            labels: labels::volume(desired, key, &wanted.hash),
-        };
         let subject = Subject::Volume { name: name.clone() };
-        match draft.observed.volumes.iter().find(|volume| volume.spec.name == *name) {
-            Some(found) => {
-                let hash = found.owner.config_hash.as_ref().filter(|hash| **hash != wanted.hash);
-                if let Some(hash) = hash.filter(|_| !wanted.external) {
-                    let differences = volume_differences(&wanted.spec, &found.spec);
-                    let options = Options { subject, hash, wanted: &wanted.hash, differences };
-                    let verdict = if options.differences.is_empty() {
-                        Verdict::Note("every option is as declared: the volume is kept".into())
-                    } else {
-                        Verdict::Refuse(format!(
-                            "a volume is never replaced: it holds data. Move that, then `docker volume rm {name}`"
-                        ))
-                    };
-                    options.find(draft, verdict);
-                }
-            }
-            None => missing(draft, subject, name, wanted.external, ("volumes", key), create),
-        }
+        let declared = Declared { subject, key, name, external: wanted.external, hash: &wanted.hash };
+        let Some(found) = draft.observed.volumes.iter().find(|volume| volume.spec.name == *name) else {
+            let labels = labels::volume(desired, key, &wanted.hash);
+            let create = Act::CreateVolume { key: key.clone(), spec: wanted.spec.clone(), labels };
+            missing(draft, declared, create);
+            continue;
+        };
+        let Some(hash) = declared.other_hash(&found.owner) else { continue };
+        let differences = volume_differences(&wanted.spec, &found.spec);
+        differ(draft, &declared, hash, differences, |_, _| {
+            Verdict::Refuse(format!(
+                "a volume is never replaced: it holds data. Move that, then `docker volume rm {name}`"
+            ))
+        });
     }
 }
 
-/// A network or a volume that is declared and not there.
-fn missing(
-    draft: &mut Draft<'_>,
+/// A network or a volume as declared.
+struct Declared<'a> {
     subject: Subject,
-    name: &str,
+    key: &'a str,
+    name: &'a str,
     external: bool,
-    (section, key): (&str, &str),
-    create: impl FnOnce() -> Act,
-) {
+    hash: &'a str,
+}
+
+impl Declared<'_> {
+    /// The hash of one that is there, where that is not the declaration's.
+    fn other_hash<'o>(&self, owner: &'o Owner) -> Option<&'o str> {
+        owner.config_hash.as_deref().filter(|hash| !self.external && *hash != self.hash)
+    }
+}
+
+/// One that is declared and not there.
+fn missing(draft: &mut Draft<'_>, declared: Declared<'_>, create: Act) {
+    let Declared { subject, key, name, external, .. } = declared;
     let what = format!("{subject}, declared external, is not there");
+    let section = if matches!(subject, Subject::Network { .. }) { "networks" } else { "volumes" };
     let drift = drift(subject, DriftKind::Missing, name, "nothing");
     if external {
         draft.lacking.insert(name.to_owned());
         draft.find(drift, Verdict::Wait(Wait { on: WaitKind::External, what, retry_at: None }));
         return;
     }
-    let step = draft.step(create(), format!("{section}.{key} is declared and missing"), &[]);
+    let step = draft.step(create, format!("{section}.{key} is declared and missing"), &[]);
     draft.made.insert(name.to_owned(), step);
     draft.find(drift, Verdict::Act(vec![step]));
 }
 
-/// A network or a volume with another hash than its declaration's.
-struct Options<'a> {
-    subject: Subject,
-    hash: &'a str,
-    wanted: &'a str,
+/// One that is there with another hash: a finding for each option that differs; where none does, one for the hash.
+fn differ(
+    draft: &mut Draft<'_>,
+    declared: &Declared<'_>,
+    hash: &str,
     differences: Vec<OptionDifference>,
-}
-
-impl Options<'_> {
-    /// One finding for each option that differs; where none does, one for the hash.
-    fn find(self, draft: &mut Draft<'_>, verdict: Verdict) {
-        if self.differences.is_empty() {
-            let drift = drift(self.subject, DriftKind::HashOnly, self.wanted, self.hash);
-            return draft.find(drift, verdict);
-        }
-        for difference in self.differences {
-            let (want, have) = (difference.want.shown(), difference.have.shown());
-            let mut drift = drift(self.subject.clone(), DriftKind::Options, &want, &have);
-            drift.field.clone_from(&difference.field);
-            draft.find(drift, verdict.clone());
-        }
-    }
-
-    fn cause(&self) -> String {
-        let said = |difference: &OptionDifference| {
-            let OptionDifference { field, want, have } = difference;
-            format!("{field} is {}, declared is {}", have.shown(), want.shown())
-        };
-        self.differences.first().map_or_else(String::new, said)
+    alter: impl FnOnce(&mut Draft<'_>, &str) -> Verdict,
+) {
+    let Some(first) = differences.first() else {
+        let drift = drift(declared.subject.clone(), DriftKind::HashOnly, declared.hash, hash);
+        return draft.find(drift, Verdict::Note("every option is as declared: it is kept".into()));
+    };
+    let cause = format!("{} is {}, declared is {}", first.field, first.have.shown(), first.want.shown());
+    let verdict = alter(draft, &cause);
+    for difference in differences {
+        let (want, have) = (difference.want.shown(), difference.have.shown());
+        let mut drift = drift(declared.subject.clone(), DriftKind::Options, &want, &have);
+        drift.field.clone_from(&difference.field);
+        draft.find(drift, verdict.clone());
     }
 }
 
@@ -155,7 +141,7 @@ fn replace(
     draft: &mut Draft<'_>,
     wanted: &DesiredNetwork,
     found: &ObservedNetwork,
-    options: &Options<'_>,
+    cause: &str,
     create: impl FnOnce() -> Act,
 ) -> Verdict {
     let attached = |container: &&ObservedContainer| container.attached.values().any(|id| *id == found.id);
@@ -170,20 +156,19 @@ fn replace(
             wanted.spec.name
         ));
     }
-    let cause = options.cause();
     let leave = |container: &&ObservedContainer| {
         let network = found.id.clone();
         let act = Act::DisconnectNetwork { network, container: target(container) };
-        draft.step(act, cause.as_str(), &[])
+        draft.step(act, cause, &[])
     };
     let mut steps: Vec<StepId> = ours.iter().map(leave).collect();
     let act = Act::RemoveNetwork { id: found.id.clone(), name: wanted.spec.name.clone() };
-    steps.push(draft.step(act, cause.as_str(), &steps));
-    let made = draft.step(create(), cause.as_str(), &steps[steps.len() - 1..]);
+    steps.push(draft.step(act, cause, &steps));
+    let made = draft.step(create(), cause, &steps[steps.len() - 1..]);
     steps.push(made);
     draft.made.insert(wanted.spec.name.clone(), made);
     for container in ours {
-        steps.extend(rejoin(draft, container, &wanted.spec.name, &cause, made));
+        steps.extend(rejoin(draft, container, &wanted.spec.name, cause, made));
     }
     Verdict::Act(steps)
 }

@@ -8,8 +8,9 @@ use super::{
     draft::Draft,
     judge::{Judgement, altered, spec_for},
     make::{remove, start, target},
+    obstacle::Obstacle,
     slots::number,
-    waits::{Gate, Obstacle, absent_device, gate, obstacle},
+    waits::{Gate, absent_device, gate, obstacle},
 };
 use crate::{
     container::{Namespace, fields::Repair},
@@ -328,10 +329,7 @@ fn running(draft: &mut Draft<'_>, service: &DesiredService, container: &Observed
         return;
     }
     match container.state.health {
-        Some(Health::Starting) => {
-            let drift = draft.drift(service, Some(container), DriftKind::Unhealthy, "healthcheck");
-            draft.wait(drift, WaitKind::Health, format!("{} to become healthy", container.name), None);
-        }
+        Some(Health::Starting) => starting(draft, service, container),
         Some(Health::Unhealthy) => {
             let mut drift = draft.drift(service, Some(container), DriftKind::Unhealthy, "healthcheck");
             drift.want = "healthy".into();
@@ -340,6 +338,21 @@ fn running(draft: &mut Draft<'_>, service: &DesiredService, container: &Observed
         }
         _ => {}
     }
+}
+
+/// Its health is not known yet; after `health_deadline` that is no wait any more.
+fn starting(draft: &mut Draft<'_>, service: &DesiredService, container: &ObservedContainer) {
+    let mut drift = draft.drift(service, Some(container), DriftKind::Unhealthy, "healthcheck");
+    let deadline_ms = draft.desired.project.settings.health_deadline.0 / 1_000_000;
+    let until = container.state.started_at.map(|started| started.plus_ms(deadline_ms));
+    if until.is_none_or(|until| draft.now < until) {
+        draft.wait(drift, WaitKind::Health, format!("{} to become healthy", container.name), until);
+        return;
+    }
+    drift.want = "healthy".into();
+    drift.have = "starting".into();
+    let why = format!("it is still starting after {} s, x-agent.health_deadline", deadline_ms / 1000);
+    draft.find(drift, Verdict::Leave(why));
 }
 
 /// What it has bound was replaced under it: a start binds what is there now. Where nothing is mounted now it must not.

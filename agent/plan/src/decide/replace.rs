@@ -14,12 +14,13 @@ use super::{
     images,
     judge::{Judgement, altered, declaration, judge},
     make::{make, remove, start, stop, target},
+    obstacle::Obstacle,
     order::{Order, order},
     proof::{Proof, proof},
     repair::at_rest,
     restrain::restraint,
     slots::{Slot, kept_name, successor_name},
-    waits::{Gate, Obstacle, awaited, gate, obstacle, unjoined},
+    waits::{Gate, awaited, gate, obstacle, unjoined},
 };
 use crate::{
     container::fields::FieldDifference,
@@ -72,6 +73,9 @@ pub(super) fn replace(
         },
     };
     draft.replaced.insert(service.name.clone());
+    if !has_begun(slot) {
+        *draft.renewing.entry(service.name.clone()).or_default() += 1;
+    }
     for drift in reasons {
         draft.find(drift, verdict.clone());
     }
@@ -309,24 +313,43 @@ fn reject(draft: &mut Draft<'_>, service: &DesiredService, replica: &str, why: &
     draft.remember(step, Remember::Rejected { replica: replica.to_owned(), rejection });
 }
 
-/// A declaration that was tried and did not prove itself is not tried again by itself.
+/// A declaration that was tried and did not prove itself is not tried again by itself, nor in the service's other places
+/// unless `failure_action` is `continue`.
 fn given_up(draft: &Draft<'_>, service: &DesiredService, replica: &str) -> Option<String> {
-    let rejection = draft.memory.rejected.get(replica)?;
-    (rejection.declaration == declaration(draft, service)).then(|| {
-        format!(
-            "what is declared was tried and did not prove itself ({}); what ran before runs on. Change the \
+    let is_meant = |tried: &str| match tried.rsplit_once('-') {
+        Some((of, _)) if failure_action(service) != Some("continue") => of == service.name.as_str(),
+        _ => tried == replica,
+    };
+    let declared = declaration(draft, service);
+    let mut rejected = draft.memory.rejected.iter();
+    let (_, rejection) =
+        rejected.find(|(tried, rejection)| is_meant(tried) && rejection.declaration == declared)?;
+    Some(format!(
+        "what is declared was tried and did not prove itself ({}); what ran before runs on. Change the \
              declaration, or try it again with `agentctl reconcile {}`",
-            rejection.why, draft.desired.stack
-        )
-    })
+        rejection.why, draft.desired.stack
+    ))
+}
+
+/// Whether the container of a place is being replaced: one that has failed for good is not, where the others are to go on.
+pub(super) fn is_in_flight(draft: &Draft<'_>, service: &DesiredService, slot: &Slot<'_>) -> bool {
+    let policy = &draft.desired.project.settings.update;
+    let has_failed = || {
+        let proof = slot.current.map(|current| proof(service, &current.state, policy, draft.now));
+        matches!(proof, Some(Proof::Failed(_)))
+    };
+    has_begun(slot) && !(failure_action(service) == Some("continue") && has_failed())
+}
+
+fn has_begun(slot: &Slot<'_>) -> bool {
+    slot.predecessor.is_some() || slot.successor.is_some()
 }
 
 /// `deploy.update_config.parallelism`: as many places of a service as it says are renewed at a time, where it says so.
 fn turn(draft: &Draft<'_>, service: &DesiredService, slot: &Slot<'_>) -> Option<Obstacle> {
     let update = service.service.deploy.as_ref()?.update_config.as_ref()?;
     let most = update.parallelism.filter(|most| *most > 0)?;
-    let begun = |slot: &Slot<'_>| slot.predecessor.is_some() || slot.successor.is_some();
-    if begun(slot) {
+    if has_begun(slot) {
         return None;
     }
     let in_flight = draft.renewing.get(&service.name).copied().unwrap_or(0);
@@ -345,9 +368,11 @@ fn turn(draft: &Draft<'_>, service: &DesiredService, slot: &Slot<'_>) -> Option<
 
 /// `failure_action` where the file has it, else the policy.
 fn rolls_back(service: &DesiredService, policy: &UpdatePolicy) -> bool {
-    let update = service.service.deploy.as_ref().and_then(|deploy| deploy.update_config.as_ref());
-    match update.map(|update| update.failure_action.expose()) {
-        None | Some("") => policy.rollback,
-        Some(action) => action == "rollback",
-    }
+    failure_action(service).map_or(policy.rollback, |action| action == "rollback")
+}
+
+/// `deploy.update_config.failure_action`, where the file has it.
+fn failure_action(service: &DesiredService) -> Option<&str> {
+    let update = service.service.deploy.as_ref()?.update_config.as_ref()?;
+    Some(update.failure_action.expose()).filter(|action| !action.is_empty())
 }

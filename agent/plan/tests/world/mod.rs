@@ -158,6 +158,7 @@ impl World {
                     state.exit_code = 1;
                 }
                 (RunState::Running, "sick") => state.health = Some(Health::Unhealthy),
+                (RunState::Running, "slow") => {}
                 (RunState::Running, _) if state.health == Some(Health::Starting) => {
                     state.health = Some(Health::Healthy);
                 }
