@@ -205,18 +205,24 @@ pub fn image(stack: &Stack, name: &str, service: &Value) -> String {
         .map_or_else(|| format!("{}-{name}", stack.project["name"].as_str().unwrap()), str::to_owned)
 }
 
-/// Container id and state, by `project/service`.
+/// Container id and state (`running`, `running healthy`), by `project/service`.
 ///
 /// # Panics
 /// The Engine does not answer.
 pub fn running(engine: &Engine) -> BTreeMap<String, (String, String)> {
-    let format = "{{.Label \"com.docker.compose.project\"}}/{{.Label \"com.docker.compose.service\"}}\t{{.ID}}\t{{.Status}}";
-    let list = engine.docker_prints(&["ps", "-a", "--no-trunc", "--format", format]);
+    let all = engine.docker_prints(&["ps", "-aq"]);
+    if all.is_empty() {
+        return BTreeMap::new();
+    }
+    let label = |name: &str| format!("{{{{index .Config.Labels \"com.docker.compose.{name}\"}}}}");
+    let state = "{{.State.Status}} {{with .State.Health}}{{.Status}}{{end}}";
+    let format = format!("{}/{}\t{{{{.Id}}}}\t{state}", label("project"), label("service"));
+    let inspect = ["inspect", "--format", &format].into_iter().chain(all.lines()).collect::<Vec<_>>();
     let line = |line: &str| {
-        let mut parts = line.split('\t').map(str::to_owned);
+        let mut parts = line.split('\t').map(|part| part.trim().to_owned());
         Some((parts.next()?, (parts.next()?, parts.next()?)))
     };
-    list.lines().filter_map(line).collect()
+    engine.docker_prints(&inspect).lines().filter_map(line).collect()
 }
 
 /// Every declared container runs, and is healthy where it has a check.
@@ -231,10 +237,10 @@ pub fn assert_all_up(engine: &Engine, host: &[Stack]) {
             declared += 1;
             let key = format!("{}/{name}", stack.project["name"].as_str().unwrap());
             let state = &running.get(&key).unwrap_or_else(|| panic!("{key} is missing: {running:#?}")).1;
-            assert!(state.starts_with("Up"), "{key}: {state}");
+            assert!(state.starts_with("running"), "{key}: {state}");
             let checked =
                 service["healthcheck"]["test"].is_array() && service["healthcheck"]["disable"] != true;
-            assert!(!checked || state.contains("(healthy)"), "{key}: {state}");
+            assert!(!checked || state == "running healthy", "{key}: {state}");
         }
     }
     assert_eq!(running.len(), declared, "and nothing else: {running:#?}");

@@ -16,7 +16,7 @@ use std::{
 
 use serde_json::{Value, json};
 
-use crate::PATIENCE;
+use crate::{PATIENCE, image::Image};
 
 /// How many Engines this process has started.
 static STARTED: AtomicU32 = AtomicU32::new(0);
@@ -42,8 +42,17 @@ mkdir -p dev/dri dev/net dev/bus/usb
 [ -e dev/net/tun ] || mknod dev/net/tun c 10 200
 mount --rbind dev /dev";
 
-/// The networks of more stacks than the Engine's own pools have room for.
-const POOL: &str = "--default-address-pool base=172.24.0.0/13,size=24";
+/// Docker's Engine, with networks for more stacks than its own pools have room for.
+const DOCKER: &str = "dockerd --config-file $PWD/daemon.json --data-root $PWD/data --exec-root $PWD/exec \
+    --pidfile $PWD/pid --host unix://$PWD/docker.sock --cgroup-parent $cgroup \
+    --default-address-pool base=172.24.0.0/13,size=24 --log-level warn";
+
+/// Podman's Docker-compatible service, with files of its own only.
+const PODMAN: &str = "echo \"unqualified-search-registries = ['docker.io']\" >registries.conf
+printf '[network]\\nnetwork_backend = \"netavark\"\\nnetwork_config_dir = \"%s\"\\n' $PWD/networks >podman.conf
+CONTAINERS_CONF=$PWD/podman.conf CONTAINERS_REGISTRIES_CONF=$PWD/registries.conf podman \
+    --root $PWD/data --runroot $PWD/exec --tmpdir $PWD/tmp --log-level warn \
+    system service --time 0 unix://$PWD/docker.sock";
 
 /// What images of others have, as the stand-in: checks and entrypoints.
 const NAMES: [&str; 11] = [
@@ -71,13 +80,26 @@ impl Engine {
     /// # Panics
     /// There is no `dockerd`, or it does not come up.
     pub fn start(images: &[&str]) -> Self {
+        Self::of(DOCKER, images)
+    }
+
+    /// The same with Podman's Docker-compatible service; `None`, and said so, where there is no `podman`.
+    pub fn podman(images: &[&str]) -> Option<Self> {
+        if Command::new("podman").arg("--version").output().is_err() {
+            eprintln!("NOT RUN: this needs podman (Debian: apt-get install podman netavark aardvark-dns)");
+            return None;
+        }
+        Some(Self::of(PODMAN, images))
+    }
+
+    fn of(program: &str, images: &[&str]) -> Self {
         let folder = tempfile::Builder::new().prefix("compose-agent-").tempdir().expect("a folder").keep();
         let number = STARTED.fetch_add(1, Ordering::Relaxed);
         let cgroup = format!("compose-agent-test-{}-{number}", std::process::id());
-        let script = format!("cd {}\n{NAMESPACE}\n", folder.display())
-            + &format!(
-                "while :; do dockerd --config-file $PWD/daemon.json --data-root $PWD/data --exec-root $PWD/exec --pidfile $PWD/pid --host unix://$PWD/docker.sock --cgroup-parent {cgroup} {POOL} --log-level warn || true; sleep 0.1; done"
-            );
+        let script = format!(
+            "cd {}\ncgroup={cgroup}\n{NAMESPACE}\nwhile :; do {program} || true; sleep 0.1; done",
+            folder.display()
+        );
         fs::write(folder.join("daemon.json"), settings(&folder, false).to_string()).expect("written");
         fs::write(folder.join("start"), script).expect("written");
         let guard = Command::new("sh")
@@ -345,9 +367,14 @@ impl Engine {
         let archive = archive.display().to_string();
         let settings = ["ENTRYPOINT [\"/bin/standin\"]", "ENV PATH=/bin"];
         let [entrypoint, path] = settings.map(|setting| format!("--change={setting}"));
-        let check = "--change=HEALTHCHECK --interval=1s CMD [\"/bin/standin\"]";
         self.docker_prints(&["import", &entrypoint, &path, &archive, "standin:1"]);
-        self.docker_prints(&["import", &entrypoint, &path, check, &archive, "standin:checked"]);
+        // Podman imports no health checks.
+        let mut checked = Image::new(self, "checked");
+        let check = r#"{"Healthcheck":{"Test":["CMD","/bin/standin"],"Interval":1000000000},"#;
+        checked.config = checked.config.replacen("{\"Entrypoint\"", &format!("{check}\"Entrypoint\""), 1);
+        let archive = self.folder.join("checked.tar");
+        checked.archive("standin:checked", &archive);
+        self.docker_prints(&["load", "--input", &archive.display().to_string()]);
         for image in images.iter().filter(|image| **image != "standin:1") {
             self.docker_prints(&["tag", "standin:1", image]);
         }

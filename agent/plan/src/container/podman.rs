@@ -1,46 +1,58 @@
-//! What does Podman's Docker-compatible service fill in by itself?
+//! What does Podman's Docker-compatible service answer that says nothing about the declaration?
 //!
 //! It answers with its own defaults as if they had been declared (capabilities that it drops, a private PID namespace,
-//! variables of its own), so that a difference to nothing declared says nothing. Where the hash on the container is that of
-//! the declaration, only fields that are declared are compared.
+//! variables of its own), and with what it has made of the rest: the devices in a folder, a check without its interval, no
+//! links. So where the hash on the container is that of the declaration, what nobody can change on a container that is made
+//! is not compared with it.
 
-use super::{ContainerSpec, fields::FieldDifference};
+use super::{
+    ContainerSpec,
+    fields::{FieldDifference, Repair},
+};
 
-/// Whether a difference is one between Podman's default and nothing declared; `declared` is not folded.
+/// Whether a difference is of Podman's own making; `declared` is not folded, and its hash is the container's.
 pub fn is_its_own(difference: &FieldDifference, declared: &ContainerSpec) -> bool {
-    difference.want.is_empty()
-        || match difference.field.as_str() {
-            "stop_grace_period" => declared.stop_timeout.is_none(),
-            // It names whatever runtime it has been given `oci`.
-            "runtime" => true,
-            "shm_size" => declared.resources.shm_size == 0,
-            "pids_limit" => declared.resources.pids_limit.is_none(),
-            _ => false,
-        }
+    let field = difference.field.as_str();
+    match &difference.repair {
+        Repair::Disconnect(_) => false,
+        _ if difference.want.is_empty() => true,
+        Repair::Recreate => !may_lead_elsewhere(field),
+        _ => field.ends_with(".links") || (field == "pids_limit" && declared.resources.pids_limit.is_none()),
+    }
+}
+
+/// What means something else without another declaration: a path of the profile, another container.
+fn may_lead_elsewhere(field: &str) -> bool {
+    field.starts_with("volumes.") || matches!(field, "network_mode" | "ipc" | "pid" | "volumes_from")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::container::fields::Repair;
 
-    fn difference(field: &str, want: &str) -> FieldDifference {
-        FieldDifference {
-            field: field.into(),
-            want: want.into(),
-            have: "other".into(),
-            repair: Repair::Recreate,
-        }
+    fn is_own(field: &str, want: &str, repair: Repair) -> bool {
+        let difference =
+            FieldDifference { field: field.into(), want: want.into(), have: "other".into(), repair };
+        is_its_own(&difference, &ContainerSpec::default())
     }
 
     #[test]
-    fn only_what_is_declared_differs() {
-        let mut declared = ContainerSpec::default();
-        for (field, want) in [("cap_drop", ""), ("stop_grace_period", "10s"), ("shm_size", "67108864")] {
-            assert!(is_its_own(&difference(field, want), &declared), "{field}");
+    fn what_it_fills_in_or_answers_otherwise_is_its_own() {
+        for (field, want) in
+            [("cap_drop", ""), ("shm_size", "67108864"), ("devices", "/dev/dri:/dev/dri:rwm")]
+        {
+            assert!(is_own(field, want, Repair::Recreate), "{field}");
         }
-        declared.stop_timeout = Some(30);
-        assert!(!is_its_own(&difference("stop_grace_period", "30s"), &declared));
-        assert!(!is_its_own(&difference("environment.A", "b"), &declared));
+        assert!(is_own("pids_limit", "-1", Repair::Update));
+        assert!(is_own("networks.shop_default.links", "db-1:db", Repair::Reconnect("shop_default".into())));
+    }
+
+    #[test]
+    fn what_can_have_changed_since_is_not() {
+        assert!(!is_own("volumes./etc/x.source", "/nix/store/b", Repair::Recreate));
+        assert!(!is_own("network_mode", "container:abc", Repair::Recreate));
+        assert!(!is_own("mem_limit", "1", Repair::Update));
+        assert!(!is_own("networks.other", "", Repair::Disconnect("other".into())));
+        assert!(!is_own("networks.shop_default.aliases", "db", Repair::Reconnect("shop_default".into())));
     }
 }

@@ -10,8 +10,10 @@ use super::{
     make::{remove, target},
 };
 use crate::{
+    container::Namespace,
     drift::{Drift, DriftKind, Subject},
     ids::StackName,
+    labels,
     observed::{Observed, ObservedContainer},
     step::{Act, Finding, Plan, Step, StepId, Verdict},
 };
@@ -32,28 +34,52 @@ pub(super) fn decide(draft: &mut Draft<'_>) {
             })
         })
         .collect();
-    for container in orphans {
+    remove_each(orphans, |container, after| {
         let cause = format!("{} is of a service that is not declared any more", container.name);
-        let steps = remove(draft, container, &cause, &[]);
-        draft.find(orphan(container), Verdict::Act(steps));
-    }
+        let steps = remove(draft, container, &cause, after);
+        draft.find(orphan(container), Verdict::Act(steps.clone()));
+        steps
+    });
 }
 
-/// Stops and removes everything of a stack that an operator has taken down. Whoever shares another's namespace goes first.
+/// Removes each after all who need it; gives the last step of each. `remove` is given the steps to come after.
+fn remove_each<'a>(
+    mut left: Vec<&'a ObservedContainer>,
+    mut remove: impl FnMut(&'a ObservedContainer, &[StepId]) -> Vec<StepId>,
+) -> Vec<StepId> {
+    let mut removed: Vec<(&ObservedContainer, StepId)> = Vec::new();
+    while !left.is_empty() {
+        // Labels that go round in a circle are no reason to keep anything.
+        let free = left.iter().position(|one| !left.iter().any(|other| needs(other, one))).unwrap_or(0);
+        let container = left.remove(free);
+        let needing = removed.iter().filter(|(other, _)| needs(other, container));
+        let after: Vec<StepId> = needing.map(|(_, step)| *step).collect();
+        let steps = remove(container, &after);
+        removed.extend(steps.last().map(|step| (container, *step)));
+    }
+    removed.into_iter().map(|(_, step)| step).collect()
+}
+
+/// Whether a container depends on another one, or shares something with it.
+fn needs(one: &ObservedContainer, other: &ObservedContainer) -> bool {
+    let declared = one.labels.all.get(labels::DEPENDS_ON).map_or("", String::as_str);
+    let service = other.labels.replica.as_ref().map(|replica| replica.service.as_str());
+    let depends = declared.split(',').any(|edge| edge.split(':').next() == service && service.is_some());
+    let shares = [&one.spec.network_mode, &one.spec.ipc, &one.spec.pid]
+        .into_iter()
+        .any(|mode| matches!(mode, Some(Namespace::Container(id)) if *id == other.id));
+    one.id != other.id && (depends || shares)
+}
+
+/// Stops and removes everything of a stack that an operator has taken down.
 pub(super) fn take_down(draft: &mut Draft<'_>) {
     let desired = draft.desired;
-    let mut ours: Vec<&ObservedContainer> =
-        draft.observed.containers().filter(|container| desired.owns(container)).collect();
-    let joined = |container: &&ObservedContainer| {
-        !matches!(container.spec.network_mode, Some(crate::container::Namespace::Container(_)))
-    };
-    ours.sort_by_key(joined);
-    let mut gone = Vec::new();
-    for container in ours {
-        let steps = remove(draft, container, "an operator has taken the stack down", &[]);
-        gone.extend(steps.last().copied());
-        draft.find(orphan(container), Verdict::Act(steps));
-    }
+    let ours = draft.observed.containers().filter(|container| desired.owns(container)).collect();
+    let gone = remove_each(ours, |container, after| {
+        let steps = remove(draft, container, "an operator has taken the stack down", after);
+        draft.find(orphan(container), Verdict::Act(steps.clone()));
+        steps
+    });
     for network in draft
         .observed
         .networks
@@ -103,42 +129,29 @@ pub fn owned_stacks(observed: &Observed, host: &str) -> BTreeSet<StackName> {
 pub fn gone_stacks(observed: &Observed, host: &str, stack: &StackName, guard: Option<&str>) -> Plan {
     let owner = format!("{host}/{stack}");
     let mut plan = Plan::default();
-    let mut containers: Vec<&ObservedContainer> = observed
+    let containers: Vec<&ObservedContainer> = observed
         .containers()
         .filter(|container| container.labels.owner.agent.as_ref() == Some(&owner))
         .collect();
-    // Whoever shares another's namespace goes first.
-    containers.sort_by_key(|container| {
-        !matches!(container.spec.network_mode, Some(crate::container::Namespace::Container(_)))
-    });
-    let mut done = Vec::new();
-    for container in containers {
-        if let Some(guard) = guard {
-            plan.findings
-                .push(Finding { drift: orphan(container), verdict: Verdict::Leave(guard.to_owned()) });
-            continue;
-        }
-        let cause = format!("the stack {stack} is not declared any more");
-        let stop =
-            push(&mut plan, Act::StopContainer { container: target(container), timeout: None }, &cause, &[]);
+    if let Some(guard) = guard {
+        let leave = |container| Finding { drift: orphan(container), verdict: Verdict::Leave(guard.to_owned()) };
+        plan.findings.extend(containers.into_iter().map(leave));
+        return plan;
+    }
+    let cause = format!("the stack {stack} is not declared any more");
+    let done = remove_each(containers, |container, after| {
+        let stop = Act::StopContainer { container: target(container), timeout: None };
+        let stop = push(&mut plan, stop, &cause, after);
         let gone = push(&mut plan, Act::RemoveContainer { container: target(container) }, &cause, &[stop]);
         plan.findings.push(Finding { drift: orphan(container), verdict: Verdict::Act(vec![stop, gone]) });
-        done.push(gone);
-    }
-    if guard.is_none() {
-        for network in observed.networks.iter().filter(|network| network.owner.agent.as_ref() == Some(&owner))
-        {
-            let cause = format!("the stack {stack} is not declared any more");
-            let name = network.spec.name.clone();
-            let step = push(
-                &mut plan,
-                Act::RemoveNetwork { id: network.id.clone(), name: name.clone() },
-                &cause,
-                &done,
-            );
-            let drift = orphan_network(&name);
-            plan.findings.push(Finding { drift, verdict: Verdict::Act(vec![step]) });
-        }
+        vec![stop, gone]
+    });
+    for network in observed.networks.iter().filter(|network| network.owner.agent.as_ref() == Some(&owner)) {
+        let name = network.spec.name.clone();
+        let act = Act::RemoveNetwork { id: network.id.clone(), name: name.clone() };
+        let step = push(&mut plan, act, &cause, &done);
+        let drift = orphan_network(&name);
+        plan.findings.push(Finding { drift, verdict: Verdict::Act(vec![step]) });
     }
     plan
 }

@@ -111,7 +111,10 @@ pub(super) fn gate(draft: &Draft<'_>, service: &DesiredService) -> Gate {
                 Condition::Completed => containers.iter().any(|found| completed(found)),
             };
         if !met && (edge.required || !containers.is_empty()) {
-            return Gate::Shut(format!("{name} to be {}", condition.as_str()));
+            let unchecked = |found: &ObservedContainer| runs(found) && found.state.health.is_none();
+            let never = condition == Condition::Healthy && containers.iter().any(|found| unchecked(found));
+            let but = if never { ", and it has no health check" } else { "" };
+            return Gate::Shut(format!("{name} to be {}{but}", condition.as_str()));
         }
     }
     Gate::Open(after)
