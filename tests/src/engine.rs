@@ -80,7 +80,8 @@ impl Engine {
     /// # Panics
     /// There is no `dockerd`, or it does not come up.
     pub fn start(images: &[&str]) -> Self {
-        Self::of(DOCKER, images)
+        let number = STARTED.fetch_add(1, Ordering::Relaxed);
+        Self::of(DOCKER, &format!("compose-agent-test-{}-{number}", std::process::id()), images)
     }
 
     /// The same with Podman's Docker-compatible service; `None`, and said so, where there is no `podman`.
@@ -89,13 +90,12 @@ impl Engine {
             eprintln!("NOT RUN: this needs podman (Debian: apt-get install podman netavark aardvark-dns)");
             return None;
         }
-        Some(Self::of(PODMAN, images))
+        // It knows no other control group for its containers.
+        Some(Self::of(PODMAN, "libpod_parent", images))
     }
 
-    fn of(program: &str, images: &[&str]) -> Self {
+    fn of(program: &str, cgroup: &str, images: &[&str]) -> Self {
         let folder = tempfile::Builder::new().prefix("compose-agent-").tempdir().expect("a folder").keep();
-        let number = STARTED.fetch_add(1, Ordering::Relaxed);
-        let cgroup = format!("compose-agent-test-{}-{number}", std::process::id());
         let script = format!(
             "cd {}\ncgroup={cgroup}\n{NAMESPACE}\nwhile :; do {program} || true; sleep 0.1; done",
             folder.display()
@@ -104,7 +104,7 @@ impl Engine {
         fs::write(folder.join("start"), script).expect("written");
         let guard = Command::new("sh")
             .args(["-c", include_str!("guard.sh"), "guard"])
-            .args([&folder, &memory_of(&folder), Path::new(&cgroup)])
+            .args([&folder, &memory_of(&folder), Path::new(cgroup)])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())

@@ -26,6 +26,8 @@ pub const HASH: &str = "com.docker.compose.config-hash";
 pub const ONEOFF: &str = "com.docker.compose.oneoff";
 /// The image's id at creation.
 pub const IMAGE: &str = "com.docker.compose.image";
+/// What a container's service depends on, each `service:condition:restart`.
+pub const DEPENDS_ON: &str = "com.docker.compose.depends_on";
 /// The name that a recreated container takes over.
 pub const REPLACE: &str = "com.docker.compose.replace";
 
@@ -49,7 +51,7 @@ pub fn container(desired: &Desired, service: &Service, replica: &Replica) -> BTr
         (SERVICE, replica.service.to_string()),
         (NUMBER, replica.number.to_string()),
         (ONEOFF, "False".to_owned()),
-        ("com.docker.compose.depends_on", depends_on.join(",")),
+        (DEPENDS_ON, depends_on.join(",")),
         ("com.docker.compose.project.working_dir", project.working_dir.display().to_string()),
         ("com.docker.compose.project.config_files", files.join(",")),
     ] {

@@ -5,12 +5,13 @@ mod world;
 
 use plan::{
     container::VolumesFrom,
+    decide::gone_stacks,
     desired::PlacedFile,
     devices::DeviceNeed,
     memory::{Hold, Restart},
     observed::{ObservedContainer, RunState},
     status::{Phase, StackStatus, TransitionEvent},
-    step::Verdict,
+    step::{Act, Plan, Step, StepId, Verdict},
 };
 use specs::Text;
 use world::World;
@@ -634,6 +635,37 @@ fn a_stack_that_is_taken_down_stays_down_until_it_is_released() {
     assert_eq!(world.observed.volumes.len(), 1, "volumes stay");
     world.memory.holds.clear();
     assert_eq!(world.converge(&yaml).phase, Phase::Converged);
+}
+
+#[test]
+fn whatever_is_removed_goes_after_all_who_need_it() {
+    let yaml = "
+name: p
+services:
+  a: {image: 'app:1'}
+  b: {image: 'app:1', depends_on: [a]}
+  c: {image: 'app:1', network_mode: 'service:b'}
+";
+    let removals = |plan: &Plan| -> Vec<String> {
+        let removing = |step: &&Step| matches!(step.act, Act::RemoveContainer { .. });
+        let step = |id: &StepId| plan.steps.iter().find(|step| step.id == *id).expect("a step");
+        for removal in plan.steps.iter().filter(removing).skip(1) {
+            let stop = step(removal.after.last().expect("stopped before"));
+            assert!(stop.after.iter().any(|id| removing(&step(id))), "{} waits for nobody", removal.act);
+        }
+        plan.steps.iter().filter(removing).map(|step| step.act.to_string()).collect()
+    };
+    let order = ["remove p-c-1", "remove p-b-1", "remove p-a-1"];
+    let mut world = world();
+    world.converge(yaml);
+    let gone = gone_stacks(&world.observed, world::HOST, &"stack".into(), None);
+    assert_eq!(removals(&gone), order);
+    let (orphans, _) = world.pass("name: p\nservices: {other: {image: 'app:1'}}\n", 0);
+    assert_eq!(removals(&orphans), order);
+    let hold = Hold { since: world.now, until: None, reason: "x".into(), by: "root".into(), down: true };
+    world.memory.holds.insert(String::new(), hold);
+    let (down, _) = world.pass(yaml, 0);
+    assert_eq!(removals(&down), order);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! What does Podman's Docker-compatible service answer that says nothing about the declaration?
+//! What does Podman's Docker-compatible service answer that says nothing about the declaration, and what can it not do?
 //!
 //! It answers with its own defaults as if they had been declared (capabilities that it drops, a private PID namespace,
 //! variables of its own), and with what it has made of the rest: the devices in a folder, a check without its interval, no
@@ -7,11 +7,19 @@
 
 use super::{
     ContainerSpec,
-    fields::{FieldDifference, Repair},
+    fields::{FieldDifference, HashMatch, Repair},
 };
 
-/// Whether a difference is of Podman's own making; `declared` is not folded, and its hash is the container's.
-pub fn is_its_own(difference: &FieldDifference, declared: &ContainerSpec) -> bool {
+/// Leaves what is of Podman's own making out; `declared` is not folded. It has no `docker update`, so what that would put
+/// right takes a new container.
+pub fn correct(found: &mut Vec<FieldDifference>, declared: &ContainerSpec, hash: HashMatch) {
+    found.retain(|difference| hash == HashMatch::Differs || !is_its_own(difference, declared));
+    for difference in found.iter_mut().filter(|difference| difference.repair == Repair::Update) {
+        difference.repair = Repair::Recreate;
+    }
+}
+
+fn is_its_own(difference: &FieldDifference, declared: &ContainerSpec) -> bool {
     let field = difference.field.as_str();
     match &difference.repair {
         Repair::Disconnect(_) => false,
@@ -45,6 +53,19 @@ mod tests {
         }
         assert!(is_own("pids_limit", "-1", Repair::Update));
         assert!(is_own("networks.shop_default.links", "db-1:db", Repair::Reconnect("shop_default".into())));
+    }
+
+    #[test]
+    fn what_it_cannot_change_takes_a_new_container() {
+        let of = |repair| FieldDifference {
+            field: "mem_limit".into(),
+            want: "1".into(),
+            have: "2".into(),
+            repair,
+        };
+        let mut found = vec![of(Repair::Update)];
+        correct(&mut found, &ContainerSpec::default(), HashMatch::Same);
+        assert_eq!(found, [of(Repair::Recreate)]);
     }
 
     #[test]

@@ -163,8 +163,8 @@ pub(super) fn judge(draft: &Draft<'_>, service: &DesiredService, container: &Obs
     if draft.observed.engine.rootless {
         differences.retain(|difference| !rootless::is_its_own(difference));
     }
-    if draft.observed.engine.podman && same_hash {
-        differences.retain(|difference| !podman::is_its_own(difference, &spec));
+    if draft.observed.engine.podman {
+        podman::correct(&mut differences, &spec, known.hash);
     }
     if stale.is_some() {
         // Said once, as what it is.

@@ -134,7 +134,8 @@ pub fn gone_stacks(observed: &Observed, host: &str, stack: &StackName, guard: Op
         .filter(|container| container.labels.owner.agent.as_ref() == Some(&owner))
         .collect();
     if let Some(guard) = guard {
-        let leave = |container| Finding { drift: orphan(container), verdict: Verdict::Leave(guard.to_owned()) };
+        let leave =
+            |container| Finding { drift: orphan(container), verdict: Verdict::Leave(guard.to_owned()) };
         plan.findings.extend(containers.into_iter().map(leave));
         return plan;
     }

@@ -26,7 +26,7 @@ use plan::{
 };
 use specs::{Content, FileKind, LoadRequest, ReadText, load};
 
-const HOST: &str = "lab";
+pub(crate) const HOST: &str = "lab";
 
 struct OneFile(String);
 
