@@ -74,7 +74,6 @@ const USERS: &str =
     "root:x:0:0::/:/\npostgres:x:70:70::/:/\nnginx:x:101:101::/:/\nnonroot:x:1000:1000::/:/\n";
 
 impl Engine {
-    #[expect(clippy::print_stderr, reason = "which Engine a result is for")]
     /// Starts `dockerd` from PATH, and puts the stand-in image on it, as `standin:1` and under `images`.
     ///
     /// # Panics
@@ -85,6 +84,7 @@ impl Engine {
     }
 
     /// The same with Podman's Docker-compatible service; `None`, and said so, where there is no `podman`.
+    #[expect(clippy::print_stderr, reason = "what was not run")]
     pub fn podman(images: &[&str]) -> Option<Self> {
         if Command::new("podman").arg("--version").output().is_err() {
             eprintln!("NOT RUN: this needs podman (Debian: apt-get install podman netavark aardvark-dns)");
@@ -94,6 +94,7 @@ impl Engine {
         Some(Self::of(PODMAN, "libpod_parent", images))
     }
 
+    #[expect(clippy::print_stderr, reason = "which Engine a result is for")]
     fn of(program: &str, cgroup: &str, images: &[&str]) -> Self {
         let folder = tempfile::Builder::new().prefix("compose-agent-").tempdir().expect("a folder").keep();
         let script = format!(
