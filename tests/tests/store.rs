@@ -30,6 +30,15 @@ fn nix(program: &str, arguments: &[&str]) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
+/// What a system's scripts print at `dry-activate`.
+fn dry_activate(lab: &Lab, system: &str) -> String {
+    let socket = lab.engine.folder().join("control.sock");
+    let mut command = Command::new("bash");
+    command.arg(format!("{system}/dry-activate")).arg(system);
+    let output = command.env("NIXOS_ACTION", "dry-activate").env("AGENTCTL_SOCKET", socket).output();
+    String::from_utf8_lossy(&output.expect("bash").stdout).into_owned()
+}
+
 /// The store path that a stack's container has mounted.
 fn mounted(lab: &Lab, stack: &str) -> PathBuf {
     let format = "{{range .Mounts}}{{.Source}}{{end}}";
@@ -59,6 +68,14 @@ fn a_collection_leaves_what_containers_mount_and_nothing_else() {
     lab.programs.wait_for("converged", || true);
     let (web, failing) = (mounted(&lab, "web"), mounted(&lab, "failing"));
     assert_eq!((reads(&lab, "web"), web.clone()), ("one".into(), failing.clone()));
+
+    // `dry-activate` says what there would be to do, and does nothing.
+    let before = lab.engine.id_of("web-web-1");
+    let said = dry_activate(&lab, &second);
+    assert!(said.contains("web-web-1") && said.contains("motd"), "{said}");
+    assert!(said.contains("leaving-web-1"), "{said}");
+    assert!(dry_activate(&lab, &first).contains("nothing to do"));
+    assert_eq!((lab.engine.id_of("web-web-1"), reads(&lab, "leaving")), (before, "one".into()));
 
     // There and back.
     activate(&lab, &["--set", &second]);

@@ -295,6 +295,12 @@ in
           name = "pre-switch-checks";
           text = lib.concatStrings (lib.mapAttrsToList check config.system.preSwitchChecks);
         };
+        # What runs at `dry-activate`, in the shell that NixOS runs it in.
+        dry = lib.filter (one: one.supportsDryActivation) (lib.attrValues config.system.activationScripts);
+        dryActivate = pkgs.writeTextFile {
+          name = "dry-activate";
+          text = "systemConfig=$1\n" + lib.concatMapStrings (one: one.text) dry;
+        };
       in
       if failed != [ ] then
         throw (lib.concatStringsSep "\n" failed)
@@ -303,6 +309,7 @@ in
           mkdir -p $out/etc
           ${etc}
           ln -s ${checks} $out/pre-switch-checks
+          ln -s ${dryActivate} $out/dry-activate
         '';
   };
 }
