@@ -21,7 +21,7 @@ use crate::{
     daemon::{Agent, unknown},
     decided::Decided,
     gather::{Want, logins},
-    report::{report, sum_up},
+    report::{report, say_held_back, sum_up},
     rounds::Rounds,
     scheduler::Due,
     secrets::{
@@ -79,6 +79,7 @@ impl Rounds for Agent {
 
     fn idle(&self) {
         self.tell_manager();
+        say_held_back(self);
         sum_up(self);
         self.save();
         self.eyes.rest();

@@ -24,21 +24,23 @@ pub fn report(agent: &Agent, transitions: &[Transition]) {
     if let Err(error) = agent.history.append(transitions) {
         tracing::error!("cannot write the history in {}: {error}", agent.options.state_dir.display());
     }
+    say_held_back(agent);
     for transition in transitions {
         agent.store.tell(transition);
         if let Some(metrics) = agent.metrics.get() {
             metrics.said(transition);
         }
-        match agent.limiter.borrow_mut().ask(&transition.stack, transition.at) {
-            Leave::HoldBack => {}
-            Leave::Say(held) => {
-                if held > 0 {
-                    say(agent, &quiet::held_back(transition, held));
-                }
-                say(agent, transition);
-            }
+        if agent.limiter.borrow_mut().ask(&transition.stack, transition.at) == Leave::Say {
+            say(agent, transition);
         }
     }
+}
+
+/// Says how many entries were held back, where the time that they were counted for is over.
+pub fn say_held_back(agent: &Agent) {
+    let now = clock::now();
+    let counts = agent.limiter.borrow_mut().counts(now);
+    counts.into_iter().for_each(|(stack, count)| say(agent, &quiet::held_back(stack, count, now)));
 }
 
 /// Sums the last day up, once a day at most and only where there is something to say.

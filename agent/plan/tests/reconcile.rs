@@ -331,6 +331,20 @@ services:
 }
 
 #[test]
+fn who_removes_a_container_that_is_being_replaced_has_its_successor_take_over_and_one_report() {
+    let mut world = world();
+    world.converge(ONE);
+    // Killed once the successor is made; the old one is removed before the next pass.
+    world.pass(&(blue("app:1") + "x-agent: {update: {order: stop-first}}"), 1);
+    world.observed.containers.retain(|found| found.name != "p-web-1");
+    let (plan, _) = world.pass(&blue("app:1"), usize::MAX);
+    let kinds: Vec<_> = plan.findings.iter().map(|finding| finding.drift.kind.as_str()).collect();
+    assert_eq!(kinds, ["missing"], "{plan:#?}");
+    assert_eq!(world.converge(&blue("app:1")).phase, Phase::Converged);
+    assert_eq!(world.names(), ["p-web-1".to_owned()].into());
+}
+
+#[test]
 fn who_kills_a_container_on_trial_proves_nothing_against_it() {
     for order in ["stop-first", "start-first"] {
         let policy = format!("x-agent: {{update: {{order: {order}, monitor: 5s}}}}");

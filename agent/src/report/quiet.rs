@@ -31,8 +31,8 @@ struct Window {
 /// Whether an entry is said now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Leave {
-    /// It is; so many before it were held back.
-    Say(u32),
+    /// It is.
+    Say,
     /// It is not.
     HoldBack,
 }
@@ -42,32 +42,30 @@ impl Limiter {
     pub fn ask(&mut self, stack: &StackName, at: Time) -> Leave {
         let fresh = Window { began: at, said: 0, held_back: 0 };
         let window = self.0.entry(stack.clone()).or_insert(fresh);
-        let mut before = 0;
-        if at.since(window.began) >= SPAN_MS {
-            before = window.held_back;
-            *window = fresh;
-        }
         if window.said >= MOST {
             window.held_back += 1;
             return Leave::HoldBack;
         }
         window.said += 1;
-        Leave::Say(before)
+        Leave::Say
+    }
+
+    /// Begins anew where the time is over, and gives how many entries of which stack were held back in it.
+    pub fn counts(&mut self, now: Time) -> Vec<(StackName, u32)> {
+        let over = self.0.extract_if(.., |_, window| now.since(window.began) >= SPAN_MS);
+        over.filter(|(_, window)| window.held_back > 0)
+            .map(|(stack, window)| (stack, window.held_back))
+            .collect()
     }
 }
 
 /// What is said after some were held back.
-pub fn held_back(of: &Transition, count: u32) -> Transition {
-    Transition {
-        event: TransitionEvent::Note,
-        drift: None,
-        message: format!(
-            "{count} entries were held back within {} minutes; `agentctl history {}` has them",
-            SPAN_MS / 60_000,
-            of.stack
-        ),
-        ..of.clone()
-    }
+pub fn held_back(stack: StackName, count: u32, now: Time) -> Transition {
+    let minutes = SPAN_MS / 60_000;
+    let message = format!(
+        "{count} entries were held back within {minutes} minutes; `agentctl history {stack}` has them"
+    );
+    Transition { at: now, stack, event: TransitionEvent::Note, drift: None, message, generation: None }
 }
 
 /// A day in one line; `None` where nothing happened and nothing is open.
@@ -93,12 +91,13 @@ mod tests {
     fn what_is_too_much_is_held_back_counted_and_said_of_its_own_stack_only() {
         let mut limiter = Limiter::default();
         let (loud, calm) = (StackName::from("loud"), StackName::from("calm"));
-        let said =
-            (0..MOST + 7).filter(|nth| limiter.ask(&loud, Time((*nth).into())) == Leave::Say(0)).count();
+        let said = (0..MOST + 7).filter(|nth| limiter.ask(&loud, Time((*nth).into())) == Leave::Say).count();
         assert_eq!(said, MOST as usize);
-        assert_eq!(limiter.ask(&calm, Time(9)), Leave::Say(0));
-        assert_eq!(limiter.ask(&loud, Time(SPAN_MS)), Leave::Say(7));
-        assert_eq!(limiter.ask(&loud, Time(SPAN_MS + 1)), Leave::Say(0));
+        assert_eq!(limiter.ask(&calm, Time(0)), Leave::Say);
+        assert_eq!(limiter.counts(Time(SPAN_MS - 1)), []);
+        assert_eq!(limiter.counts(Time(SPAN_MS)), [(loud.clone(), 7)], "once, though nothing more happens");
+        assert_eq!(limiter.counts(Time(SPAN_MS)), []);
+        assert_eq!(limiter.ask(&loud, Time(SPAN_MS)), Leave::Say);
     }
 
     #[test]
@@ -116,6 +115,10 @@ mod tests {
         let line = summary(std::slice::from_ref(&entry), &status).expect("something happened");
         assert!(line.starts_with("the last day: 1 differences found, 0 put right"), "{line}");
         status.stacks.clear();
-        assert!(held_back(&entry, 7).message.starts_with("7 entries were held back within 10 minutes"));
+        assert!(
+            held_back("web".into(), 7, Time(0))
+                .message
+                .starts_with("7 entries were held back within 10 minutes")
+        );
     }
 }

@@ -6,17 +6,18 @@
 use super::{
     draft::Draft,
     judge::{Judgement, judge},
-    make::{create, remove},
+    make::{create, remove, start, target},
     repair::{repair, run},
     replace::{Old, is_in_flight, prove, replace, restore},
-    slots::{Slot, slots},
+    slots::{Slot, is_successor, slots},
+    waits::{Gate, gate},
 };
 use crate::{
     desire::container_name,
     desired::DesiredService,
     drift::DriftKind,
     observed::{ObservedContainer, RunState},
-    step::{Remember, StepId, Verdict},
+    step::{Act, Remember, StepId, Verdict},
 };
 
 /// Decides for one service.
@@ -95,6 +96,11 @@ fn place(
         let cause = format!("{} is as declared and needs no successor", current.name);
         surplus(draft, service, made, DriftKind::Unfinished, &cause);
     }
+    let name = container_name(&draft.desired.project_name, service, slot.number);
+    if slot.predecessor.is_none() && is_successor(current, &name) {
+        inherit(draft, service, current, name, gone);
+        return;
+    }
     let stays = match slot.predecessor {
         Some(kept) => prove(draft, service, slot, current, kept),
         None => true,
@@ -109,6 +115,29 @@ fn place(
     }
     repair(draft, service, current, judgement, gone);
     run(draft, service, current);
+}
+
+/// Somebody has removed the container that this one was made to replace: it is in its place before its time.
+fn inherit(
+    draft: &mut Draft<'_>,
+    service: &DesiredService,
+    successor: &ObservedContainer,
+    name: String,
+    gone: &[StepId],
+) {
+    let mut drift = draft.drift(service, None, DriftKind::Missing, "");
+    drift.want.clone_from(&name);
+    drift.have = format!("{}, which was to replace it", successor.name);
+    let cause = format!("{name} is gone, and {} was made to replace it", successor.name);
+    let act = Act::RenameContainer { container: target(successor), name };
+    let mut steps = vec![draft.step(act, cause.as_str(), gone)];
+    if successor.state.status != RunState::Running
+        && let Gate::Open(mut after) = gate(draft, service)
+    {
+        after.extend(&steps);
+        steps.push(start(draft, service, &target(successor), &cause, &after));
+    }
+    draft.find(drift, Verdict::Act(steps));
 }
 
 /// A place whose container is gone while the one that it replaced is still kept.

@@ -13,7 +13,7 @@ use super::{
     waits::{Gate, absent_device, gate, obstacle},
 };
 use crate::{
-    container::{Namespace, fields::Repair},
+    container::{Namespace, RestartPolicy, fields::Repair},
     desire::container_name,
     desired::DesiredService,
     drift::{Drift, DriftKind, Subject},
@@ -82,7 +82,7 @@ fn fields(
         let act = Act::UpdateContainer {
             container: target(container),
             resources: limits.then(|| Box::new(service.spec.resources.clone())),
-            restart: updated.contains(&"restart").then(|| service.spec.restart.clone().unwrap_or_default()),
+            restart: updated.contains(&"restart").then(|| restart_policy(service)),
         };
         draft.step(act, format!("{} differ from the declaration", updated.join(", ")), &[])
     });
@@ -113,6 +113,12 @@ fn fields(
         };
         draft.find(drift, verdict);
     }
+}
+
+/// The declared policy, said out loud: an update without a name leaves what is there.
+fn restart_policy(service: &DesiredService) -> RestartPolicy {
+    let declared = service.spec.restart.clone().filter(|policy| !policy.name.is_empty());
+    declared.unwrap_or_else(|| RestartPolicy { name: "no".to_owned(), max_retries: 0 })
 }
 
 /// Tells a container of a mounted secret's new bytes, as `on_secret_change` says.

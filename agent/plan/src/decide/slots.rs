@@ -65,6 +65,11 @@ fn part(container: &ObservedContainer, name: &str) -> Part {
     }
 }
 
+/// Whether a container was made to take another's place, and has not got its name yet.
+pub(super) fn is_successor(container: &ObservedContainer, name: &str) -> bool {
+    matches!(part(container, name), Part::Successor)
+}
+
 /// Sorts the containers of a service into its places.
 pub(super) fn slots<'a>(desired: &Desired, observed: &'a Observed, service: &DesiredService) -> Slots<'a> {
     let mut all: Vec<&ObservedContainer> = containers(desired, observed, &service.name).collect();
