@@ -52,10 +52,15 @@ impl Limiter {
 
     /// Begins anew where the time is over, and gives how many entries of which stack were held back in it.
     pub fn counts(&mut self, now: Time) -> Vec<(StackName, u32)> {
-        let over = self.0.extract_if(.., |_, window| now.since(window.began) >= SPAN_MS);
-        over.filter(|(_, window)| window.held_back > 0)
-            .map(|(stack, window)| (stack, window.held_back))
-            .collect()
+        let mut counts = Vec::new();
+        self.0.retain(|stack, window| {
+            let over = now.since(window.began) >= SPAN_MS;
+            if over && window.held_back > 0 {
+                counts.push((stack.clone(), window.held_back));
+            }
+            !over
+        });
+        counts
     }
 }
 

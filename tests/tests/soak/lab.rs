@@ -4,6 +4,7 @@ use std::{
     collections::BTreeSet,
     fs,
     io::{BufRead as _, BufReader},
+    path::Path,
     process::{Child, Stdio},
     sync::{Arc, Mutex},
     time::{Duration, Instant},
@@ -71,7 +72,8 @@ impl Lab {
             None => ["one", "two", "three"].map(|name| plain(name, scratch.path())).into(),
         };
         let checked = checked_images(&stacks);
-        let services: Vec<Service> = stacks.iter().flat_map(|stack| services_of(stack, &checked)).collect();
+        let services: Vec<Service> =
+            stacks.iter().flat_map(|stack| services_of(stack, &checked, scratch.path())).collect();
         let images: BTreeSet<&str> = services.iter().map(|service| service.image.as_str()).collect();
         let engine = Engine::start(&images.into_iter().collect::<Vec<_>>());
         checked.iter().for_each(|image| engine.tag_checked(image));
@@ -169,7 +171,7 @@ pub(crate) struct Held {
     pub(crate) watches: usize,
 }
 
-fn plain(name: &str, scratch: &std::path::Path) -> Stack {
+fn plain(name: &str, scratch: &Path) -> Stack {
     let stack = Stack {
         name: name.to_owned(),
         compose: PLAIN.replace("soak-", &format!("soak-{name}-")),
@@ -180,15 +182,16 @@ fn plain(name: &str, scratch: &std::path::Path) -> Stack {
     stack.load(&Programs::built("agentctl"), scratch)
 }
 
-fn services_of(stack: &Stack, checked: &BTreeSet<String>) -> Vec<Service> {
+fn services_of(stack: &Stack, checked: &BTreeSet<String>, scratch: &Path) -> Vec<Service> {
     let project = stack.project["name"].as_str().unwrap();
+    let folder = scratch.join(&stack.name).display().to_string();
     let describe = |(name, service): (&String, &Value)| {
         let image = image(stack, name, service);
         let text = service.to_string();
         let own_network = service["networks"].as_object().into_iter().flatten();
         let networks =
             own_network.map(|(key, _)| stack.project["networks"][key]["name"].as_str().unwrap().to_owned());
-        let mounted = stack.files.keys().filter(|file| text.contains(&format!("/{}/{file}\"", stack.name)));
+        let mounted = stack.files.keys().filter(|file| text.contains(&format!("\"{folder}/{file}\"")));
         let first = |value: &str| value.starts_with(FIRST) && text.contains(value);
         let variables = stack.env.iter().filter(|(_, value)| first(value));
         Service {
