@@ -332,10 +332,10 @@ fn stale(
     ];
     for (field, wanted, has) in modes {
         if let (Some(Namespace::Service(name)), Some(Namespace::Container(old))) = (wanted, has)
-            && let Some(id) = ids.get(name)
-            && old.as_str() != id
+            && ids.get(name).is_none_or(|id| old.as_str() != id)
         {
-            let wanted = format!("service:{name} ({})", short(id));
+            let id = ids.get(name).map_or("not there".to_owned(), |id| short(id));
+            let wanted = format!("service:{name} ({id})");
             return Some((field.to_owned(), wanted, old.short().to_owned()));
         }
     }
