@@ -31,6 +31,7 @@ use crate::{
     memory::MemoryFile,
     metrics::{Format, Metrics},
     options::Options,
+    registries::Registries,
     report::history::History,
     report::quiet::Limiter,
     report::voice::Voice,
@@ -62,6 +63,8 @@ pub struct Agent {
     pub eyes: Eyes,
     /// What is known of image archives.
     pub archives: Arc<Archives>,
+    /// What registries have answered.
+    pub(crate) registries: Rc<Registries>,
     /// How much was said of each stack lately.
     pub limiter: RefCell<Limiter>,
     /// What has happened on the Engine lately.
@@ -121,6 +124,7 @@ impl Agent {
             wants: RefCell::default(),
             owned: RefCell::default(),
             archives: Arc::default(),
+            registries: Rc::default(),
             limiter: RefCell::default(),
             ear: Ear::default(),
             asker: Asker::default(),
@@ -334,6 +338,11 @@ impl Agent {
             notify::status(&line);
             self.told.replace(line);
         }
+    }
+
+    /// Where triggers go.
+    pub(crate) fn triggers(&self) -> UnboundedSender<Trigger> {
+        self.triggers.clone()
     }
 
     /// Changes what is remembered of a stack.

@@ -63,6 +63,7 @@ impl Agent {
         if !memory.brought.is_empty() {
             desired.inputs.declared_images = self.declared_images(Some(&want.generation));
         }
+        self.consult_registries(&mut desired, observed);
         let observed = quoting::snapshot(observed, &want.secrets);
         let mut plan = decide(&desired, &observed, &memory, clock::now());
         let until = Instant::now() + MOMENT;

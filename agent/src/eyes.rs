@@ -198,6 +198,11 @@ impl Eyes {
         Ok(engine)
     }
 
+    /// The Engine that answered last.
+    pub fn engine(&self) -> Option<Engine> {
+        self.engine.borrow().clone()
+    }
+
     /// The Engine as last seen, for the status.
     pub fn status(&self, error: Option<&str>) -> EngineStatus {
         let engine = self.engine.borrow();

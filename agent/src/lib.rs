@@ -31,6 +31,7 @@ pub mod options;
 pub mod pass;
 pub mod preflight;
 pub mod preview;
+mod registries;
 pub mod report;
 pub mod rounds;
 pub mod scheduler;

@@ -12,6 +12,7 @@
 //! | `on_secret_change` | `recreate`, `restart`, `signal:NAME` or `none`; or a map by service | `recreate` |
 //! | `images` | image archives to load instead of pulling, relative to the stack | none |
 //! | `prune_images` | superseded images that the agent brought: `{older_than: DURATION, keep_last: N}`, or `never` | `{168h, 2}` |
+//! | `check_registry` | how often the registry is asked whether a tag means another image there; a newer one is reported: a duration, or `never` | `never` |
 //! | `registries` | logins by registry: `{HOST: {username, password_file}}` or `{HOST: {identity_token_file}}`; files encrypted or not, relative to the stack | none |
 //! | `ensure_dirs` | folders to make: `{path, owner, group, mode}` | none |
 //! | `health_deadline` | how long a container may be `starting` before that is reported | `2m` |
@@ -51,6 +52,8 @@ pub struct AgentSettings {
     pub images: Vec<Text>,
     /// When images that the agent brought and that nothing uses any more are removed.
     pub prune_images: PruneImages,
+    /// How often a registry is asked what it means by a tag; `None`: never.
+    pub check_registry: Option<Duration>,
     /// Logins by registry.
     pub registries: BTreeMap<String, RegistryLogin>,
     /// Folders to make.
@@ -75,6 +78,7 @@ impl Default for AgentSettings {
             on_secret_change: BTreeMap::new(),
             images: Vec::new(),
             prune_images: PruneImages::default(),
+            check_registry: None,
             registries: BTreeMap::new(),
             ensure_dirs: Vec::new(),
             health_deadline: Duration(120_000_000_000),
@@ -197,7 +201,7 @@ pub fn decode(document: &Node, mut settings: AgentSettings, problems: &mut Vec<P
     settings
 }
 
-const KEYS: [&str; 14] = [
+const KEYS: [&str; 15] = [
     "env_files",
     "requires_mounts",
     "drift",
@@ -205,6 +209,7 @@ const KEYS: [&str; 14] = [
     "on_secret_change",
     "images",
     "prune_images",
+    "check_registry",
     "registries",
     "ensure_dirs",
     "health_deadline",
@@ -239,6 +244,7 @@ impl AgentSettings {
             "env_files" => self.env_files = texts(node)?,
             "images" => self.images = texts(node)?,
             "prune_images" => self.prune_images = images::prune_images(node)?,
+            "check_registry" => self.check_registry = images::check_registry(node)?,
             "registries" => self.registries = images::registries(node)?,
             "requires_mounts" => self.requires_mounts = list(node, required_mount)?,
             "ensure_dirs" => self.ensure_dirs = list(node, ensured_folder)?,

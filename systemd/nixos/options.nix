@@ -21,6 +21,7 @@ let
       drift = lib.mkIf (cfg.defaults.drift != null) (lib.mkDefault cfg.defaults.drift);
       update = weak cfg.defaults.update;
       pruneImages = lib.mkIf (cfg.defaults.pruneImages != null) (lib.mkDefault cfg.defaults.pruneImages);
+      checkRegistry = lib.mkDefault cfg.defaults.checkRegistry;
       registries = weak cfg.defaults.registries;
       healthDeadline = lib.mkDefault cfg.defaults.healthDeadline;
       unsetVariables = lib.mkDefault cfg.defaults.unsetVariables;

@@ -91,6 +91,7 @@ rec {
           }
         else
           stack.pruneImages;
+      check_registry = stack.checkRegistry;
       registries = lib.mapAttrs (
         _: login:
         set {

@@ -178,6 +178,9 @@ in
         of their repository.
       '';
     };
+    checkRegistry =
+      optional (types.either (types.enum [ "never" ]) duration) "24h"
+        "How often the registry is asked whether a tag means another image there, which is reported; never where null.";
     registries = mkOption {
       type = types.attrsOf login;
       default = { };

@@ -351,3 +351,34 @@ fn an_image_is_built_again_only_when_what_it_is_built_from_changes() {
     });
     assert_eq!(shows("/kept"), "3");
 }
+
+/// A stack that wants to know is told when its tag means another image in the registry; nothing is pulled for that.
+#[test]
+fn a_newer_image_in_the_registry_is_said_where_that_is_wanted() {
+    let lab = Lab::new();
+    let Lab { engine, registry, .. } = &lab;
+    let (one, two) = (Image::new(engine, "one"), Image::new(engine, "two"));
+    registry.push("me/app", "1", &one);
+    lab.declare("one", LOGIN, "missing");
+    lab.converge(&engine.folder().join("no-config"));
+    let newer = registry.push("me/app", "1", &two);
+    let log = engine.folder().join("daemon.log");
+    let drift = || lab.programs.status()["stacks"][0]["drift"].to_string();
+    {
+        let _daemon = lab.programs.daemon(&log);
+        lab.programs.wait_for("converged", || drift() == "[]");
+        lab.declare("two", &format!("check_registry: 1h, {LOGIN}"), "missing");
+        lab.programs.wait_for("converged", || drift().contains(&newer));
+        assert!(drift().contains("the registry has another image by this tag"), "{}", drift());
+        let once = registry.asked("/manifests/1");
+        assert!(lab.programs.agentctl(&["reconcile", "--wait"]).status.success());
+        assert_eq!(registry.asked("/manifests/1"), once, "once an hour");
+    }
+    assert_eq!(image_of(engine, "shop-app-1"), format!("sha256:{}", one.id()));
+    let said = fs::read_to_string(&log).unwrap();
+    assert_eq!(said.matches("the registry has another image").count(), 1, "said once: {said}");
+
+    lab.declare("three", LOGIN, "always");
+    lab.converge(&engine.folder().join("no-config"));
+    assert_eq!(image_of(engine, "shop-app-1"), format!("sha256:{}", two.id()));
+}

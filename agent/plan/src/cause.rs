@@ -155,6 +155,8 @@ impl Context<'_> {
             DriftKind::Altered | DriftKind::HashOnly => {
                 self.generation(drift).or_else(|| self.altered(drift, about))
             }
+            // What others have published is nobody's doing here.
+            DriftKind::Image if drift.field == "registry" => None,
             DriftKind::Image => self.generation(drift).or_else(|| self.image(drift)),
             DriftKind::SideFile => {
                 self.generation(drift).or_else(|| Some("the file was changed in place".into()))

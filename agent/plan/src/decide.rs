@@ -17,6 +17,7 @@ mod orphans;
 mod proof;
 mod prune;
 mod pull;
+mod registry;
 mod repair;
 mod replace;
 mod restrain;
@@ -35,6 +36,7 @@ use crate::{
 
 pub use orphans::{gone_stacks, owned_stacks};
 pub use prune::prune_gone;
+pub use registry::to_ask;
 
 use draft::Draft;
 
@@ -64,6 +66,7 @@ pub fn decide(desired: &Desired, observed: &Observed, memory: &StackMemory, now:
         containers::decide(&mut draft, service);
     }
     images::freshen(&mut draft);
+    registry::report(&mut draft);
     if desired.project.settings.remove_orphans {
         orphans::decide(&mut draft);
     }

@@ -180,6 +180,8 @@ pub struct Inputs {
     pub builds: BTreeMap<String, Result<Build, String>>,
     /// The image archives of `x-agent.images`, by the path as declared.
     pub archives: BTreeMap<PathBuf, Archive>,
+    /// The digests that registries have for tags, or why nobody knows, by reference; only where the stack wants to know.
+    pub registry: BTreeMap<String, Result<String, String>>,
     /// What all stacks of the host say about images.
     pub declared_images: DeclaredImages,
     /// Digests of contents that no file has (`content:`, `environment:`) and that are copied into the container, by

@@ -5,8 +5,10 @@
 
 use std::time::Duration;
 
+use http_body_util::{BodyExt as _, Limited};
 use hyper::Method;
 use plan::{desired::Login, preflight::Unfound, reference::Reference};
+use serde_json::Value;
 
 use super::pull::{auth, explained};
 use crate::{
@@ -14,8 +16,11 @@ use crate::{
     wire::{Payload, WireError},
 };
 
+/// The largest answer, in bytes.
+const MAX_ANSWER: usize = 1 << 20;
+
 impl Engine {
-    /// Asks the registry for an image's manifest, within `deadline`.
+    /// Asks the registry for the digest of an image's manifest, within `deadline`.
     ///
     /// # Errors
     /// It has no such image or cannot be reached, or nobody knows.
@@ -24,16 +29,22 @@ impl Engine {
         reference: &str,
         login: &Result<Login, String>,
         deadline: Duration,
-    ) -> Result<(), Unfound> {
+    ) -> Result<String, Unfound> {
         let named = Reference::parse(reference);
         let path = format!("/distribution/{reference}/json");
         let header = login.as_ref().ok().map(|login| auth(login, &named.registry));
         let headers: Vec<(&str, &str)> =
             header.iter().map(|value| ("X-Registry-Auth", value.as_str())).collect();
-        let asked = self.wire.open(Method::GET, &path, Payload::Nothing, &headers);
+        let asking = async {
+            let answer = self.wire.open(Method::GET, &path, Payload::Nothing, &headers).await?;
+            let body = Limited::new(answer, MAX_ANSWER).collect().await;
+            let body = body.map_err(|error| WireError::Broken(error.to_string()))?.to_bytes();
+            let value: Value = serde_json::from_slice(&body).unwrap_or_default();
+            Ok(value["Descriptor"]["digest"].as_str().unwrap_or_default().to_owned())
+        };
         let answer =
-            tokio::time::timeout(deadline, asked).await.unwrap_or(Err(WireError::TimedOut(deadline)));
-        answer.map(drop).map_err(|error| unfound(explained(error, &named, login), &named))
+            tokio::time::timeout(deadline, asking).await.unwrap_or(Err(WireError::TimedOut(deadline)));
+        answer.map_err(|error| unfound(explained(error, &named, login), &named))
     }
 }
 

@@ -67,6 +67,11 @@ pub(super) fn prune_images(node: &Node) -> Result<PruneImages, Message> {
     Ok(PruneImages::Beyond { older_than, keep_last })
 }
 
+/// `check_registry`.
+pub(super) fn check_registry(node: &Node) -> Result<Option<Duration>, Message> {
+    if word(node)? == "never" { Ok(None) } else { duration(node).map(Some) }
+}
+
 /// `registries`.
 pub(super) fn registries(node: &Node) -> Result<BTreeMap<String, RegistryLogin>, Message> {
     let map =
@@ -137,6 +142,15 @@ mod tests {
             assert!(error.starts_with("registries: ") && error.contains(words), "{text}: {error}");
             assert!(!error.contains("hunter2"), "{error}");
         }
+    }
+
+    #[test]
+    fn a_registry_is_asked_as_often_as_is_said() {
+        let checked =
+            |text: &str| read(&format!("check_registry: {text}")).map(|settings| settings.check_registry);
+        assert_eq!(checked("24h"), Ok(Some(Duration(86_400_000_000_000))));
+        assert_eq!(checked("never"), Ok(None));
+        assert!(checked("often").is_err() && checked("7").is_err());
     }
 
     #[test]

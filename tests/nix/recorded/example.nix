@@ -48,6 +48,7 @@
         })
       ];
       pruneImages.keepLast = 1;
+      checkRegistry = "24h";
       registries."registry.example.com:5000" = {
         username = "ci";
         passwordFile = ../fixtures/tls.key;

@@ -236,3 +236,32 @@ fn an_image_that_is_used_again_counts_as_new_and_one_that_the_engine_keeps_is_le
     let status = world.converge(&yaml);
     assert_eq!((removed(&world), status.phase), (vec!["built-upon"], Phase::Converged), "it is tried once");
 }
+
+#[test]
+fn what_a_registry_has_by_a_tag_is_said_and_nothing_is_done() {
+    let yaml = "{name: p, services: {web: {image: 'web:1'}, own: {image: 'own:1'}}}";
+    let mut world = World::new(&["web:1", "own:1"]);
+    let pulled = ImageFacts {
+        id: Some("sha256:web:1".into()),
+        digests: vec!["web@sha256:old".to_owned()],
+        ..ImageFacts::default()
+    };
+    world.observed.images.insert("web:1".to_owned(), pulled);
+    let answers = |digest: Result<&str, &str>| {
+        let digest = digest.map(str::to_owned).map_err(str::to_owned);
+        [("web:1".to_owned(), digest.clone()), ("own:1".to_owned(), digest)].into()
+    };
+    for (answer, said) in [
+        (Ok("sha256:old"), None),
+        (Ok("sha256:new"), Some("the registry has another image by this tag")),
+        (Err("no such host"), Some("the registry cannot be asked: no such host")),
+    ] {
+        world.inputs.registry = answers(answer);
+        let status = world.converge(yaml);
+        let found: Vec<_> = status.drift.iter().map(|open| open.verdict.as_str()).collect();
+        assert_eq!(found.len(), usize::from(said.is_some()), "own:1 was never pulled: {found:?}");
+        assert!(said.is_none_or(|said| found[0].contains(said)), "{found:?}");
+        assert_eq!(status.phase, Phase::Converged);
+    }
+    assert!(!world.done.iter().any(|act| act.starts_with("pull")), "{:?}", world.done);
+}
