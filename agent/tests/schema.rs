@@ -15,6 +15,28 @@ fn schema() -> Value {
     serde_json::from_str(include_str!("../schema/status.schema.json")).expect("the schema is JSON")
 }
 
+#[test]
+fn both_schemas_know_every_kind() {
+    let plan: Value = serde_json::from_str(include_str!("../schema/plan.schema.json")).expect("JSON");
+    let kinds: Vec<&str> = DriftKind::ALL.map(DriftKind::as_str).to_vec();
+    for schema in [schema(), plan] {
+        let known = find(&schema, "kind").expect("a list of kinds");
+        assert_eq!(known["enum"], json!(kinds));
+    }
+}
+
+/// The first property of this name that is one of several words.
+fn find<'v>(value: &'v Value, name: &str) -> Option<&'v Value> {
+    match value {
+        Value::Object(map) => map
+            .get(name)
+            .filter(|found| found["enum"].is_array())
+            .or_else(|| map.values().find_map(|inner| find(inner, name))),
+        Value::Array(list) => list.iter().find_map(|inner| find(inner, name)),
+        _ => None,
+    }
+}
+
 /// A status in which every list has an entry and every option a value.
 fn full() -> HostStatus {
     let service = ServiceStatus {

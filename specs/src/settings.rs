@@ -100,6 +100,29 @@ pub struct RequiredMount {
     pub optional: bool,
 }
 
+/// The kinds of drift that a policy can be about; `plan` says what each means.
+pub const DRIFT_KINDS: [&str; 19] = [
+    "missing",
+    "stopped",
+    "restarting",
+    "unhealthy",
+    "paused",
+    "altered",
+    "image",
+    "side-file",
+    "secret",
+    "stale-namespace",
+    "stale-mount",
+    "stale-bind",
+    "options",
+    "orphan",
+    "foreign-name",
+    "unfinished",
+    "not-acted-on",
+    "hash-only",
+    "updated",
+];
+
 /// `drift`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct DriftPolicy {
@@ -377,6 +400,10 @@ fn drift_policy(node: &Node) -> Result<DriftPolicy, Message> {
             .map(|(name, entry)| Ok((name.expose().to_owned(), drift_action(&entry.node)?)))
             .collect()
     };
+    let mut kinds = node.get("kinds").and_then(Node::as_map).into_iter().flatten().map(|(kind, _)| kind);
+    if let Some(unknown) = kinds.find(|kind| !DRIFT_KINDS.contains(&kind.expose())) {
+        return Err(message!("there is no kind of drift '{}': docs/drift.md has them all", unknown));
+    }
     let ignore = node.get("ignore").map(texts).transpose()?.unwrap_or_default();
     Ok(DriftPolicy {
         default: node.get("default").map(drift_action).transpose()?.unwrap_or_default(),

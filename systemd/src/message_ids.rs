@@ -62,25 +62,25 @@ mod tests {
 
     const CATALOG: &str = include_str!("../catalog/compose-agent.catalog");
 
+    const EVENTS: [TransitionEvent; 10] = [
+        TransitionEvent::Found,
+        TransitionEvent::Corrected,
+        TransitionEvent::Gone,
+        TransitionEvent::Failed,
+        TransitionEvent::Done,
+        TransitionEvent::Phase,
+        TransitionEvent::Waiting,
+        TransitionEvent::Generation,
+        TransitionEvent::Note,
+        TransitionEvent::Explained,
+    ];
+
     /// Every id and the name it stands for.
     fn ids() -> BTreeMap<&'static str, String> {
-        use TransitionEvent as E;
-        let events = [
-            E::Found,
-            E::Corrected,
-            E::Gone,
-            E::Failed,
-            E::Done,
-            E::Phase,
-            E::Waiting,
-            E::Generation,
-            E::Note,
-            E::Explained,
-        ];
         let kinds = DriftKind::ALL.map(|kind| (of_kind(kind), format!("KIND={}", kind.as_str())));
         let all: Vec<_> = kinds
             .into_iter()
-            .chain(events.into_iter().map(|event| (of_event(event), format!("EVENT={}", event.as_str()))))
+            .chain(EVENTS.into_iter().map(|event| (of_event(event), format!("EVENT={}", event.as_str()))))
             .collect();
         let map: BTreeMap<_, _> = all.iter().cloned().collect();
         assert_eq!(map.len(), all.len(), "an id is used twice");
@@ -106,6 +106,23 @@ mod tests {
             assert!(subject.starts_with("Subject: ") && subject.len() < 80, "{name}: {subject}");
             assert!(entry.contains(&format!("\n{name}\n")), "{id} does not say {name}");
         }
+    }
+
+    #[test]
+    fn the_page_about_drift_has_every_kind_and_every_event() {
+        let rows: Vec<&str> = include_str!("../../docs/drift.md")
+            .lines()
+            .filter_map(|line| line.strip_prefix("| `")?.split_once(" | ").map(|(names, _)| names))
+            .flat_map(|names| names.split(", "))
+            .map(|name| name.trim_matches('`'))
+            .collect();
+        let kinds = DriftKind::ALL.map(DriftKind::as_str);
+        assert_eq!(rows[..kinds.len()], kinds);
+        let mut events: Vec<&str> = rows[kinds.len()..].to_vec();
+        let mut all = EVENTS.map(TransitionEvent::as_str);
+        events.sort_unstable();
+        all.sort_unstable();
+        assert_eq!(events, all);
     }
 
     #[test]

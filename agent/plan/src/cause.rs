@@ -189,7 +189,10 @@ impl Context<'_> {
             }
             DriftKind::Unhealthy => {
                 let said = about?.state.health_output.trim();
-                (!said.is_empty()).then(|| format!("its check says: {said}"))
+                Some(match said {
+                    "" => "its check fails and says nothing".into(),
+                    said => format!("its check says: {said}"),
+                })
             }
             DriftKind::StaleMount => Some("something else was mounted there, or nothing is any more".into()),
             DriftKind::StaleBind => Some("the file was replaced on the host".into()),

@@ -1,7 +1,7 @@
 //! How is a table printed that a person can read, on any terminal and in a file?
 //!
-//! Columns as wide as their widest cell; the last one takes what is left and is cut with `…` on a terminal, and only
-//! there: in a pipe nothing is lost. Colour is a hint, never the only sign.
+//! Columns as wide as their widest cell; on a terminal the widest ones are cut with `…` until all fit, and only there: in a
+//! pipe nothing is lost. Colour is a hint, never the only sign.
 
 use std::fmt::Write as _;
 
@@ -91,30 +91,44 @@ impl Table {
                 cells.map(|cell| cell.text.chars().count()).max().unwrap_or(0)
             })
             .collect();
+        let widths = fit(widths, width.map(|width| width.saturating_sub(self.indent)));
         let mut text = String::new();
         for row in std::iter::once(&head).chain(&self.rows) {
-            text.push_str(&self.line(row, &kept, &widths, width));
+            text.push_str(&self.line(row, &kept, &widths));
         }
         text
     }
 
-    fn line(&self, row: &[Cell], kept: &[usize], widths: &[usize], limit: Option<usize>) -> String {
+    fn line(&self, row: &[Cell], kept: &[usize], widths: &[usize]) -> String {
         let mut line = " ".repeat(self.indent);
-        let mut used = self.indent;
         for (nth, (column, width)) in kept.iter().zip(widths).enumerate() {
             let Some(cell) = row.get(*column) else { continue };
             let last = nth + 1 == kept.len();
-            let room = limit.map_or(usize::MAX, |limit| limit.saturating_sub(used).max(8));
-            let shown = cut(&cell.text, room);
+            let shown = cut(&cell.text, *width);
             let pad = if last { 0 } else { (width + 2).saturating_sub(shown.chars().count()) };
             // Writing to a string cannot fail.
             let _ = write!(line, "{}{shown}{}{:pad$}", cell.style, cell.style.render_reset(), "");
-            used += width + 2;
         }
         line.truncate(line.trim_end().len());
         line.push('\n');
         line
     }
+}
+
+/// No column is made narrower than this.
+const NARROWEST: usize = 8;
+
+/// The columns' widths, the widest ones made narrower until all of them fit.
+fn fit(mut widths: Vec<usize>, room: Option<usize>) -> Vec<usize> {
+    let Some(room) = room else { return widths };
+    let between = widths.len().saturating_sub(1) * 2;
+    while widths.iter().sum::<usize>() + between > room {
+        match widths.iter_mut().max() {
+            Some(widest) if *widest > NARROWEST => *widest -= 1,
+            _ => break,
+        }
+    }
+    widths
 }
 
 /// A text in at most `room` characters.
@@ -148,5 +162,19 @@ mod tests {
             "STACK     WHY\nweb       waits for the mount /mnt/data\ndatabase  fine and  [31mdandy\n"
         );
         assert_eq!(plain(Some(24)), "STACK     WHY\nweb       waits for the…\ndatabase  fine and  [31…\n");
+    }
+
+    #[test]
+    fn a_long_value_in_the_middle_leaves_room_for_what_comes_after_it() {
+        let mut table = Table::new(&["WHAT", "FOUND", "VERDICT"]);
+        table.row([
+            "app-1".into(),
+            format!("sha256:{}", "a1".repeat(32)).into(),
+            "left: so says the policy".into(),
+        ]);
+        let text = anstream::adapter::strip_str(&table.render(Some(50))).to_string();
+        let row = text.lines().nth(1).expect("a row");
+        assert!(row.starts_with("app-1  sha256:a1a1") && row.contains("  left: so says"), "{text}");
+        assert!(text.lines().all(|line| line.chars().count() <= 50), "{text}");
     }
 }

@@ -29,9 +29,9 @@ use super::{
 struct Limits {
     /// Connections at a time; further ones wait for a place.
     connections: usize,
-    /// Between two requests.
+    /// Between two requests of one who may look.
     idle: Duration,
-    /// From a request's first byte to its last.
+    /// From a request's first byte to its last; from the connection to the first request; a stranger's between two.
     complete: Duration,
     /// Until an answer is taken.
     take: Duration,
@@ -186,7 +186,12 @@ async fn connection(
     let (read, write) = stream.into_split();
     let mut read = BufReader::new(read);
     let mut answers = Answers { to: write, take: limits.take, oneway: false, lost: false };
-    while let Some(bytes) = request(&mut read, limits).await? {
+    // Places are few: one who has not asked yet, or may ask nothing, keeps none for long.
+    let mut idle = limits.complete;
+    while let Some(bytes) = request(&mut read, idle, limits.complete).await? {
+        if access > Access::Nothing {
+            idle = limits.idle;
+        }
         let Ok(request) = serde_json::from_slice::<Request>(&bytes) else {
             // Varlink has no answer to what is no request.
             return Err(io::Error::new(io::ErrorKind::InvalidData, "not a Varlink request"));
@@ -209,12 +214,16 @@ async fn connection(
 }
 
 /// Waits for the first byte of a request for long, for the rest of it only shortly.
-async fn request(read: &mut BufReader<OwnedReadHalf>, limits: Limits) -> io::Result<Option<Vec<u8>>> {
-    let first = timeout(limits.idle, read.fill_buf()).await.map_err(|_| io::ErrorKind::TimedOut)??;
+async fn request(
+    read: &mut BufReader<OwnedReadHalf>,
+    idle: Duration,
+    complete: Duration,
+) -> io::Result<Option<Vec<u8>>> {
+    let first = timeout(idle, read.fill_buf()).await.map_err(|_| io::ErrorKind::TimedOut)??;
     if first.is_empty() {
         return Ok(None);
     }
-    timeout(limits.complete, wire::read(read, MAX_REQUEST)).await.map_err(|_| io::ErrorKind::TimedOut)?
+    timeout(complete, wire::read(read, MAX_REQUEST)).await.map_err(|_| io::ErrorKind::TimedOut)?
 }
 
 /// Ends when the caller hangs up: a stream of answers must not outlive its reader. A further request in the buffer

@@ -2,6 +2,7 @@
 
 use std::{
     cell::RefCell,
+    collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
     process::Command,
@@ -10,7 +11,7 @@ use std::{
 };
 
 use serde_json::Value;
-use tests::{Daemon, Engine, PATIENCE, Profile, Programs, secret::Key};
+use tests::{Daemon, Ear, Engine, PATIENCE, Profile, Programs, secret::Key};
 
 use super::scenes::Scene;
 
@@ -20,6 +21,7 @@ pub(crate) struct Lab {
     pub(crate) profile: Profile,
     pub(crate) programs: Programs,
     pub(crate) key: Key,
+    journal: Ear,
     mounted: RefCell<Vec<PathBuf>>,
     _daemon: Daemon,
 }
@@ -40,7 +42,10 @@ impl Lab {
         let profile = Profile::new(engine.folder());
         let key = Key::default();
         let keys = key.save(engine.folder()).display().to_string();
-        let settings = ["--age-key", &keys, "--resync", "3s"];
+        let journal = Ear::at(&engine.folder().join("journal.sock"));
+        let log = ["--log-format", "journal", "--journal-socket", &journal.path];
+        // Nothing that is found is found by looking at everything.
+        let settings = [&["--age-key", &keys, "--resync", "1h"], &log[..]].concat();
         let programs = Programs::new(&engine, &profile).with(&settings).with_memory(&engine);
         let empty = scenes.is_empty();
         for scene in scenes {
@@ -55,7 +60,8 @@ impl Lab {
         profile.write("one", "", "agent.yaml", "{}");
         profile.switch("one");
         let daemon = programs.daemon(&engine.folder().join("daemon.log"));
-        let lab = Self { engine, profile, programs, key, mounted: RefCell::default(), _daemon: daemon };
+        let mounted = RefCell::default();
+        let lab = Self { engine, profile, programs, key, journal, mounted, _daemon: daemon };
         lab.wait("answering", |lab| empty || lab.programs.status()["phase"].is_string());
         lab
     }
@@ -142,6 +148,24 @@ impl Lab {
         serde_json::from_str(&self.prints(&["history", stack, "-n", "10000", "--json"])).unwrap_or_default()
     }
 
+    /// Has every stack looked at once more, whatever has happened.
+    pub(crate) fn look_again(&self) {
+        // Held stacks are not converged, which is no matter here.
+        self.agentctl(&["reconcile", "--wait", "--timeout", "60s"]);
+    }
+
+    /// How often the journal was told of a difference of this kind in this stack, under the id that the catalogue explains.
+    pub(crate) fn journalled(&self, stack: &str, kind: &str, field: &str) -> usize {
+        let wanted =
+            [format!("MESSAGE_ID={}", catalogued()[kind]), format!("STACK={stack}"), format!("KIND={kind}")];
+        let is_it = |entry: &&String| {
+            let has = |line: &String| entry.lines().any(|found| found == line);
+            let of_field = |line: &str| line.starts_with(&format!("FIELD={field}"));
+            wanted.iter().all(has) && (field.is_empty() || entry.lines().any(of_field))
+        };
+        self.journal.all().iter().filter(is_it).count()
+    }
+
     /// A switch is the cause of what it changes; an Engine that was away, of what does not run when it is back.
     pub(crate) fn check_causes_across_generations_and_engines(&mut self) {
         let spec = "services:\n  app:\n    image: standin:1\n    environment: {COLOUR: red}\n";
@@ -176,4 +200,14 @@ impl Lab {
         let errors: Vec<String> = schema.iter_errors(&status).map(|error| error.to_string()).collect();
         assert_eq!(errors, Vec::<String>::new());
     }
+}
+
+/// The id of each kind's entry in the journal's catalogue.
+pub(crate) fn catalogued() -> BTreeMap<&'static str, &'static str> {
+    let entries = include_str!("../../../systemd/catalog/compose-agent.catalog").split("-- ").skip(1);
+    let kind = |entry: &'static str| {
+        let kind = entry.lines().find_map(|line| line.strip_prefix("KIND="))?;
+        Some((kind, entry.lines().next()?))
+    };
+    entries.filter_map(kind).collect()
 }

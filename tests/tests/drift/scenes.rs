@@ -147,7 +147,7 @@ pub(crate) const SCENES: &[Scene] = &[
             "services: {app: {image: 'standin:1', volumes: ['DATA:/d'], healthcheck: {test: [CMD, /bin/standin, --show, /d/file], interval: 1s, retries: 1}}}\n",
             |lab, stack| fs::remove_file(lab.data(stack, "file")).unwrap(),
             "unhealthy",
-            "",
+            "its check fails",
         )
     },
     scene(
@@ -244,7 +244,7 @@ pub(crate) const SCENES: &[Scene] = &[
                 fs::rename(lab.data(stack, "new"), lab.data(stack, "file")).unwrap();
             },
             "stale-bind",
-            "",
+            "the file was replaced on the host",
         )
     },
     Scene {
@@ -254,7 +254,7 @@ pub(crate) const SCENES: &[Scene] = &[
             "services: {app: {image: 'standin:1', volumes: ['DATA/nas/films:/d']}}\n",
             |lab, stack| lab.mount(&lab.data(stack, "nas")),
             "stale-mount",
-            "",
+            "something else was mounted there",
         )
     },
     scene(
