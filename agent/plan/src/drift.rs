@@ -174,16 +174,6 @@ impl Drift {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_policy_can_be_about_every_kind() {
-        assert_eq!(DriftKind::ALL.map(DriftKind::as_str), specs::settings::DRIFT_KINDS);
-    }
-}
-
 impl std::fmt::Display for Subject {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
@@ -195,5 +185,15 @@ impl std::fmt::Display for Subject {
             Self::Volume { name } => write!(f, "volume {name}"),
             Self::Image { reference } => write!(f, "image {reference}"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_policy_can_be_about_every_kind() {
+        assert_eq!(DriftKind::ALL.map(DriftKind::as_str), specs::settings::DRIFT_KINDS);
     }
 }
