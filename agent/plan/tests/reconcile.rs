@@ -8,6 +8,7 @@ use plan::{
     decide::gone_stacks,
     desired::PlacedFile,
     devices::DeviceNeed,
+    drift::DriftKind,
     memory::{Hold, Restart},
     observed::{ObservedContainer, RunState},
     status::{Phase, StackStatus, TransitionEvent},
@@ -649,6 +650,28 @@ fn a_stack_that_is_taken_down_stays_down_until_it_is_released() {
     assert_eq!(world.observed.volumes.len(), 1, "volumes stay");
     world.memory.holds.clear();
     assert_eq!(world.converge(&yaml).phase, Phase::Converged);
+}
+
+/// Docker Compose 5 writes another hash of the same declaration.
+#[test]
+fn a_container_with_another_hash_and_the_same_fields_is_kept_and_that_is_said() {
+    let yaml = "
+name: p
+services:
+  web: {image: 'app:1', volumes: ['/srv/data:/data']}
+";
+    let mut world = world();
+    world.converge(yaml);
+    let id = world.id("p-web-1");
+    world.done.clear();
+    world.change("p-web-1", |web| {
+        web.labels.owner.config_hash = Some("5".repeat(64));
+        web.labels.owner.agent = None;
+    });
+    let (plan, status) = world.pass(yaml, usize::MAX);
+    assert!(plan.steps.is_empty() && world.done.is_empty(), "{plan:#?}");
+    assert_eq!((world.id("p-web-1"), status.phase), (id, Phase::Converged));
+    assert!(status.drift.iter().any(|open| open.drift.kind == DriftKind::HashOnly), "{status:#?}");
 }
 
 #[test]

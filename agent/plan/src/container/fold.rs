@@ -139,7 +139,7 @@ fn fold_resources(spec: &mut ContainerSpec, engine: &EngineFacts) {
     if lacks(Limit::Memory) || lacks(Limit::Swap) {
         resources.memory_swap = 0;
     }
-    if lacks(Limit::Swappiness) {
+    if lacks(Limit::Swappiness) || engine.cgroup_version == 2 {
         resources.memory_swappiness = None;
     }
     if lacks(Limit::CpuShares) {
@@ -212,6 +212,19 @@ mod tests {
             }),
             ..ImageFacts::default()
         }
+    }
+
+    #[test]
+    fn what_only_cgroup_1_can_do_is_not_missed_on_cgroup_2() {
+        let mut spec = ContainerSpec::default();
+        spec.resources.memory_swappiness = Some(60);
+        spec.resources.oom_kill_disable = true;
+        let on = |cgroup_version| {
+            let engine = EngineFacts { cgroup_version, ..EngineFacts::default() };
+            let resources = fold(&spec, None, &engine).resources;
+            (resources.memory_swappiness, resources.oom_kill_disable)
+        };
+        assert_eq!((on(1), on(2)), ((Some(60), true), (None, false)));
     }
 
     #[test]
