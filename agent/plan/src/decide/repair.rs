@@ -10,7 +10,7 @@ use super::{
     make::{remove, start, target},
     obstacle::Obstacle,
     slots::number,
-    waits::{Gate, absent_device, gate, obstacle},
+    waits::{Gate, absent_device, gate, obstacle, unjoined},
 };
 use crate::{
     container::{Namespace, RestartPolicy, fields::Repair},
@@ -318,6 +318,11 @@ fn running(draft: &mut Draft<'_>, service: &DesiredService, container: &Observed
         let mut drift = draft.drift(service, Some(container), kind, &field);
         drift.want = "started after it".into();
         drift.have.clone_from(&have);
+        // What this very plan stops cannot be joined: it has to be made anew for the one that comes.
+        if let Some(obstacle) = unjoined(draft, service) {
+            obstacle.explain(draft, [drift]);
+            return;
+        }
         match gate(draft, service) {
             Gate::Shut(what) => draft.wait(drift, WaitKind::Dependency, what, None),
             Gate::Open(after) => {
