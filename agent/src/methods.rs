@@ -234,6 +234,8 @@ impl Control {
         }
     }
 
+    // What an operator was told is done outlives a crash: it is written before it is answered.
+
     async fn hold(&self, call: &Call, answers: &mut Answers) -> Result<(), Fault> {
         call.must_act()?;
         let wanted: HoldArguments = call.arguments()?;
@@ -250,6 +252,7 @@ impl Control {
         self.0.remember(&stack, |memory| {
             memory.holds.insert(wanted.service.unwrap_or_default(), hold);
         });
+        self.0.save();
         self.0.trigger(Trigger::StackNow(stack));
         answers.last(json!({})).await;
         Ok(())
@@ -263,6 +266,7 @@ impl Control {
         let service = wanted.service.map(ServiceName::from);
         let wish = Restart { service, at: clock::now(), by: call.by.clone() };
         self.0.remember(&stack, |memory| memory.restart = Some(wish));
+        self.0.save();
         self.0.trigger(Trigger::StackNow(stack));
         answers.last(json!({})).await;
         Ok(())
@@ -276,6 +280,7 @@ impl Control {
         let hold = Hold { since: clock::now(), until: None, reason, by: call.by.clone(), down: true };
         let stack = StackName::from(wanted.stack);
         self.0.remember(&stack, |memory| drop(memory.holds.insert(String::new(), hold)));
+        self.0.save();
         self.0.trigger(Trigger::StackNow(stack));
         answers.last(json!({})).await;
         Ok(())
@@ -291,6 +296,7 @@ impl Control {
         if !found {
             return Err(Fault::own("NotFound", format!("nothing holds `{stack}`")));
         }
+        self.0.save();
         self.0.trigger(Trigger::StackNow(stack));
         answers.last(json!({})).await;
         Ok(())
