@@ -214,15 +214,17 @@ pub fn running(engine: &Engine) -> BTreeMap<String, (String, String)> {
     if all.is_empty() {
         return BTreeMap::new();
     }
-    let label = |name: &str| format!("{{{{index .Config.Labels \"com.docker.compose.{name}\"}}}}");
-    let state = "{{.State.Status}} {{with .State.Health}}{{.Status}}{{end}}";
-    let format = format!("{}/{}\t{{{{.Id}}}}\t{state}", label("project"), label("service"));
-    let inspect = ["inspect", "--format", &format].into_iter().chain(all.lines()).collect::<Vec<_>>();
-    let line = |line: &str| {
-        let mut parts = line.split('\t').map(|part| part.trim().to_owned());
-        Some((parts.next()?, (parts.next()?, parts.next()?)))
+    let inspect = ["container", "inspect"].into_iter().chain(all.lines()).collect::<Vec<_>>();
+    let containers: Vec<Value> = serde_json::from_str(&engine.docker_prints(&inspect)).expect("JSON");
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let one = |container: &Value| {
+        let label = |name: &str| text(&container["Config"]["Labels"][format!("com.docker.compose.{name}")]);
+        let (state, health) =
+            (text(&container["State"]["Status"]), text(&container["State"]["Health"]["Status"]));
+        let state = format!("{state} {health}").trim_end().to_owned();
+        (format!("{}/{}", label("project"), label("service")), (text(&container["Id"]), state))
     };
-    engine.docker_prints(&inspect).lines().filter_map(line).collect()
+    containers.iter().map(one).collect()
 }
 
 /// Every declared container runs, and is healthy where it has a check.
