@@ -160,6 +160,16 @@ pub struct Drift {
     pub cause: Option<String>,
 }
 
+/// A difference in words.
+pub(crate) fn differs(field: &str, want: &str, have: &str) -> String {
+    format!("{field} is {}, declared is {}", told(have), told(want))
+}
+
+/// A value, for people.
+pub(crate) fn told(value: &str) -> &str {
+    if value.is_empty() { "nothing" } else { value }
+}
+
 impl Drift {
     /// What makes two reports be about the same difference: subject, kind and field; not the values.
     pub fn key(&self) -> String {

@@ -3,7 +3,7 @@
 use super::Outcomes;
 use crate::{
     desired::Desired,
-    drift::{Drift, DriftKind, Subject},
+    drift::{Drift, DriftKind, Subject, told},
     ids::Time,
     memory::{Ran, StackMemory},
     status::{OpenDrift, ServiceStatus, Transition, TransitionEvent, WaitStatus},
@@ -164,7 +164,7 @@ fn words(drift: &Drift, verdict: &str) -> String {
     let values = if drift.want.is_empty() && drift.have.is_empty() {
         String::new()
     } else {
-        format!(" (declared: {}, found: {})", drift.want, drift.have)
+        format!(" (declared: {}, found: {})", told(&drift.want), told(&drift.have))
     };
     format!("{} {}{field}{values}: {verdict}", drift.subject, drift.kind.as_str())
 }

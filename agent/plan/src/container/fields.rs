@@ -22,8 +22,10 @@ pub struct FieldDifference {
     pub field: String,
     /// What is declared; empty: nothing.
     pub want: Text,
-    /// What the Engine has; as secret as the declared value.
+    /// What the Engine has. Both are masked where one of them is, or may have been, a secret.
     pub have: Text,
+    /// Whether a secret is declared: then it is the secret that has changed.
+    pub of_secret: bool,
     /// What puts it right.
     pub repair: Repair,
 }
@@ -104,10 +106,11 @@ struct Found {
 impl Found {
     #[expect(clippy::needless_pass_by_value, reason = "both are copied into new texts of one secrecy")]
     fn push(&mut self, field: impl Into<String>, want: Text, have: Text, repair: Repair) {
-        let secret = want.is_secret() || have.is_secret();
+        let of_secret = want.is_secret();
+        let secret = of_secret || have.is_secret();
         let have = Text::with_secrecy(have.expose(), secret);
         let want = Text::with_secrecy(want.expose(), secret);
-        self.out.push(FieldDifference { field: field.into(), want, have, repair });
+        self.out.push(FieldDifference { field: field.into(), want, have, of_secret, repair });
     }
 
     /// Whether something that only the Engine's side has may be its own addition.

@@ -39,8 +39,13 @@ mod tests {
     use super::*;
 
     fn is_own(field: &str, want: &str, repair: Repair) -> bool {
-        let difference =
-            FieldDifference { field: field.into(), want: want.into(), have: "other".into(), repair };
+        let difference = FieldDifference {
+            field: field.into(),
+            want: want.into(),
+            have: "other".into(),
+            of_secret: false,
+            repair,
+        };
         is_its_own(&difference, &ContainerSpec::default())
     }
 
@@ -61,6 +66,7 @@ mod tests {
             field: "mem_limit".into(),
             want: "1".into(),
             have: "2".into(),
+            of_secret: false,
             repair,
         };
         let mut found = vec![of(Repair::Update)];

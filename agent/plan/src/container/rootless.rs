@@ -23,6 +23,7 @@ mod tests {
             field: field.into(),
             want: want.into(),
             have: have.into(),
+            of_secret: false,
             repair: Repair::Recreate,
         };
         assert!(is_its_own(&difference("oom_score_adj", "", "200")));

@@ -76,7 +76,7 @@ impl Judgement {
 
     /// A secret's new value that policy keeps from the container.
     pub(super) fn is_left(&self, difference: &FieldDifference) -> bool {
-        difference.want.is_secret() && self.on_secret_change == SecretChange::Nothing
+        difference.of_secret && self.on_secret_change == SecretChange::Nothing
     }
 
     /// Why a new container is needed: one difference each.
@@ -94,7 +94,7 @@ impl Judgement {
         };
         let mut reasons = Vec::new();
         for difference in self.differences.iter().filter(|difference| self.recreates(difference)) {
-            reasons.push(if difference.want.is_secret() {
+            reasons.push(if difference.of_secret {
                 let field = &difference.field;
                 named(DriftKind::Secret, field, "the secret's value of now", "the value it started with")
             } else {

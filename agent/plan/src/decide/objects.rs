@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     desired::{DesiredNetwork, DesiredService},
-    drift::{Drift, DriftKind, Subject},
+    drift::{Drift, DriftKind, Subject, differs},
     labels,
     observed::ObservedContainer,
     resource::{ObservedNetwork, OptionDifference, Owner, network_differences, volume_differences},
@@ -126,7 +126,7 @@ fn differ(
         let drift = drift(declared.subject.clone(), DriftKind::HashOnly, declared.hash, hash);
         return draft.find(drift, Verdict::Note("every option is as declared: it is kept".into()));
     };
-    let cause = format!("{} is {}, declared is {}", first.field, first.have.shown(), first.want.shown());
+    let cause = differs(&first.field, &first.want.shown(), &first.have.shown());
     let verdict = alter(draft, &cause);
     for difference in differences {
         let (want, have) = (difference.want.shown(), difference.have.shown());

@@ -16,7 +16,7 @@ use crate::{
     container::{Namespace, RestartPolicy, fields::Repair},
     desire::container_name,
     desired::DesiredService,
-    drift::{Drift, DriftKind, Subject},
+    drift::{Drift, DriftKind, Subject, differs},
     ids::Time,
     observed::{Health, ObservedContainer, RunState},
     sources,
@@ -89,7 +89,7 @@ fn fields(
     let mut joined: BTreeMap<String, StepId> = BTreeMap::new();
     for difference in judgement.differences.iter().filter(|difference| !judgement.recreates(difference)) {
         let mut drift = altered(draft, service, container, difference);
-        let cause = format!("{} is {}, declared is {}", difference.field, drift.have, drift.want);
+        let cause = differs(&drift.field, &drift.want, &drift.have);
         let verdict = match &difference.repair {
             Repair::Update => Verdict::Act(update.into_iter().collect()),
             Repair::Connect(network) | Repair::Reconnect(network) => {

@@ -26,7 +26,7 @@ use crate::{
     container::fields::FieldDifference,
     desire::container_name,
     desired::DesiredService,
-    drift::{Drift, DriftKind},
+    drift::{Drift, DriftKind, differs},
     memory::Rejection,
     observed::{ObservedContainer, RunState},
     step::{Act, Remember, StepId, Target, Verdict, Wait, WaitKind},
@@ -132,7 +132,7 @@ fn stands_in_the_way(
 /// One line: field, what it is, what is declared, where.
 fn cause_of(drift: &Drift) -> String {
     let place = drift.place.as_ref().map(|place| format!(" ({place})")).unwrap_or_default();
-    format!("{} is {}, declared is {}{place}", drift.field, drift.have, drift.want)
+    differs(&drift.field, &drift.want, &drift.have) + &place
 }
 
 struct Swap<'a, 'b> {
