@@ -24,33 +24,31 @@ pub(super) fn remember_failures(
     memory.backoff.retain(|_, known| !known.is_over(now));
     for step in &plan.steps {
         let key = backoff_key(&step.act, plan, observed);
-        match outcomes.get(&step.id) {
+        match (outcomes.get(&step.id), &step.act) {
             // An image that somebody builds upon is theirs now.
-            Some(Outcome::Failed { retry: Retry::Now | Retry::Never, .. })
-                if let Act::RemoveImage { id, .. } = &step.act =>
-            {
+            (Some(Outcome::Failed { retry: Retry::Now | Retry::Never, .. }), Act::RemoveImage { id, .. }) => {
                 memory.brought.remove(id);
             }
             // The world moved under us: the next pass sees it as it is. Where it does not, that is a failure.
-            Some(Outcome::Failed { error, retry: Retry::Now })
+            (Some(Outcome::Failed { error, retry: Retry::Now }), _)
                 if !step.act.brings_image() && !memory.backoff.contains_key(&key) =>
             {
                 memory.backoff.insert(key, Backoff::collision(error, now));
             }
-            Some(Outcome::Failed { error, .. }) => {
+            (Some(Outcome::Failed { error, .. }), _) => {
                 first.get_or_insert_with(|| format!("{}: {error}", step.act));
                 let backoff = backoff::after_failure(memory.backoff.get(&key), &key, error, now);
                 memory.backoff.insert(key, backoff);
             }
-            Some(Outcome::TimedOut) => {
+            (Some(Outcome::TimedOut), _) => {
                 let error = format!("no answer within {} s", step.deadline_ms / 1000);
                 let backoff = backoff::after_failure(memory.backoff.get(&key), &key, &error, now);
                 memory.backoff.insert(key, backoff);
                 first.get_or_insert_with(|| format!("{}: {error}", step.act));
             }
-            Some(Outcome::Done { .. })
-                if matches!(step.act, Act::StartContainer { .. } | Act::RemoveImage { .. })
-                    || step.act.brings_image() =>
+            (Some(Outcome::Done { .. }), act)
+                if matches!(act, Act::StartContainer { .. } | Act::RemoveImage { .. })
+                    || act.brings_image() =>
             {
                 memory.backoff.remove(&key);
             }

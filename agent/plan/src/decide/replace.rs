@@ -27,6 +27,7 @@ use crate::{
     desire::container_name,
     desired::DesiredService,
     drift::{Drift, DriftKind, differs},
+    ids::Time,
     memory::Rejection,
     observed::{ObservedContainer, RunState},
     step::{Act, Remember, StepId, Target, Verdict, Wait, WaitKind},
@@ -211,25 +212,26 @@ impl Swap<'_, '_> {
         steps
     }
 
+    /// The new one beside the old one is waited for; where somebody has stopped or paused it, it is put on its way again.
+    fn on_trial(&self, draft: &mut Draft<'_>, made: &ObservedContainer, retry_at: Option<Time>) -> Verdict {
+        let Some(drift) = at_rest(draft, self.service, made) else {
+            let what = format!("{} to prove itself beside {}", made.name, self.old.name);
+            return Verdict::Wait(Wait { on: WaitKind::Health, what, retry_at });
+        };
+        let cause = format!("it is {}, and has to prove itself", drift.have);
+        let step = match made.state.status {
+            RunState::Paused => draft.step(Act::UnpauseContainer { container: target(made) }, cause, &[]),
+            _ => start(draft, self.service, &target(made), &cause, &[]),
+        };
+        draft.find(drift, Verdict::Act(vec![step]));
+        Verdict::Act(vec![step])
+    }
+
     /// The old one goes once the new one beside it has proven itself; the new one goes where it does not.
     fn prove(&self, draft: &mut Draft<'_>, made: &ObservedContainer) -> Verdict {
         let policy = &draft.desired.project.settings.update;
         match proof(self.service, &made.state, policy, draft.now) {
-            Proof::Pending(_) if let Some(drift) = at_rest(draft, self.service, made) => {
-                let cause = format!("it is {}, and has to prove itself", drift.have);
-                let step = match made.state.status {
-                    RunState::Paused => {
-                        draft.step(Act::UnpauseContainer { container: target(made) }, cause, &[])
-                    }
-                    _ => start(draft, self.service, &target(made), &cause, &[]),
-                };
-                draft.find(drift, Verdict::Act(vec![step]));
-                Verdict::Act(vec![step])
-            }
-            Proof::Pending(retry_at) => {
-                let what = format!("{} to prove itself beside {}", made.name, self.old.name);
-                Verdict::Wait(Wait { on: WaitKind::Health, what, retry_at })
-            }
+            Proof::Pending(retry_at) => self.on_trial(draft, made, retry_at),
             Proof::Failed(why) => {
                 let cause = format!("{} did not prove itself: {why}", made.name);
                 let steps = remove(draft, made, &cause, &[]);
