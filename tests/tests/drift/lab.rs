@@ -154,8 +154,14 @@ impl Lab {
         self.agentctl(&["reconcile", "--wait", "--timeout", "60s"]);
     }
 
-    /// How often the journal was told of a difference of this kind in this stack, under the id that the catalogue explains.
-    pub(crate) fn journalled(&self, stack: &str, kind: &str, field: &str) -> usize {
+    /// How many entries the journal has.
+    pub(crate) fn journal_length(&self) -> usize {
+        self.journal.all().len()
+    }
+
+    /// How often the journal was told since `mark` of a difference of this kind in this stack, under the id that the
+    /// catalogue explains.
+    pub(crate) fn journalled(&self, mark: usize, stack: &str, kind: &str, field: &str) -> usize {
         let wanted =
             [format!("MESSAGE_ID={}", catalogued()[kind]), format!("STACK={stack}"), format!("KIND={kind}")];
         let is_it = |entry: &&String| {
@@ -163,7 +169,7 @@ impl Lab {
             let of_field = |line: &str| line.starts_with(&format!("FIELD={field}"));
             wanted.iter().all(has) && (field.is_empty() || entry.lines().any(of_field))
         };
-        self.journal.all().iter().filter(is_it).count()
+        self.journal.all().iter().skip(mark).filter(is_it).count()
     }
 
     /// A switch is the cause of what it changes; an Engine that was away, of what does not run when it is back.
