@@ -113,6 +113,58 @@ fn what_the_engine_can_change_is_changed_under_living_containers() {
     assert_eq!(bench.processes().len(), before.len());
 }
 
+const SHARED: &str = "
+name: p
+x-agent: {update: {monitor: 1s}}
+services:
+  app: {image: 'standin:1', restart: always, volumes: [/anonymous], environment: {COLOUR: green}}
+  owner: {image: 'standin:1', ipc: shareable}
+  ipc: {image: 'standin:1', ipc: 'service:owner'}
+  pid: {image: 'standin:1', pid: 'service:owner', environment: {STANDIN_STAYS: 'yes'}}
+";
+
+#[test]
+fn what_others_did_to_a_living_container_is_undone_under_it() {
+    let bench = Bench::start();
+    bench.declare("first", SHARED);
+    let (status, said) = bench.programs.once(&[]);
+    assert_eq!(status, Some(0), "{said}");
+    let before = bench.processes();
+    for act in [
+        &["update", "--restart=no", "p-app-1"][..],
+        &["rename", "p-owner-1", "taken"],
+        &["pause", "p-ipc-1"],
+        &["network", "disconnect", "p_default", "p-pid-1"],
+    ] {
+        bench.engine.docker_prints(act);
+    }
+    let (status, said) = bench.programs.once(&[]);
+    assert_eq!(status, Some(0), "{said}");
+    assert_eq!(bench.processes(), before, "the same names, the same processes: {said}");
+    let app = bench.inspect("container", "p-app-1");
+    assert_eq!(app["HostConfig"]["RestartPolicy"]["Name"], "always", "{said}");
+    let networks = bench.inspect("container", "p-pid-1")["NetworkSettings"]["Networks"].take();
+    let aliases = networks["p_default"]["Aliases"].as_array().expect("it is back in it");
+    assert!(aliases.contains(&"pid".into()), "{networks}");
+
+    // Whoever shares a namespace of a container that has ended gets that of the one that runs.
+    bench.engine.docker_prints(&["kill", "p-owner-1"]);
+    let (status, said) = bench.programs.once(&[]);
+    assert_eq!(status, Some(0), "{said}");
+    let started = |name: &str| bench.inspect("container", name)["State"]["StartedAt"].to_string();
+    assert!(started("p-ipc-1") > started("p-owner-1") && started("p-pid-1") > started("p-owner-1"), "{said}");
+    assert_eq!(bench.processes()["p-app-1"], before["p-app-1"]);
+
+    // A volume without a name goes over to the successor, and nobody is asked to name it.
+    let volume = |app: &Value| app["Mounts"][0]["Name"].as_str().expect("a volume").to_owned();
+    bench.declare("second", &SHARED.replace("green", "blue"));
+    let (status, said) = bench.programs.once(&[]);
+    assert_eq!(status, Some(0), "{said}");
+    let successor = bench.inspect("container", "p-app-1");
+    assert_ne!(successor["Id"], app["Id"]);
+    assert_eq!(volume(&successor), volume(&app));
+}
+
 #[test]
 fn folders_are_made_before_a_container_needs_them() {
     use std::os::unix::fs::MetadataExt as _;
