@@ -46,3 +46,5 @@ for verb in boot dry-activate; do
   grep -q "/nonexistent/data does not exist" <<< "$said" || fail "$verb says nothing"
 done
 ok "a switch to what cannot come up is refused, and neither boot nor dry-activate is"
+# Nothing of it is kept for what comes after.
+rm "$profile" "$profile"-*-link
