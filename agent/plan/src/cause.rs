@@ -60,6 +60,10 @@ pub fn is_awaited(
     memory: &StackMemory,
     happened: &Happened,
 ) -> bool {
+    // What a generation that is looked at for the first time finds, is of its own making.
+    if memory.generation.as_ref() != Some(&desired.generation) {
+        return false;
+    }
     let context = Context { desired, observed, memory, happened };
     let news = plan.findings.iter().map(|finding| &finding.drift);
     news.filter(|drift| memory.open.iter().all(|open| open.drift.key() != drift.key()))
