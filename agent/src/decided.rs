@@ -59,7 +59,7 @@ impl Agent {
         desired.inputs.sources = self.bound_sources(&desired).await;
         desired.inputs.absent_devices = self.absent_devices(&desired, &observed.engine).await;
         let memory = self.memory.borrow().memory.stacks.get(stack).cloned().unwrap_or_default();
-        let memory = memory.believed(clock::now());
+        let mut memory = memory.believed(clock::now());
         if !memory.brought.is_empty() {
             desired.inputs.declared_images = self.declared_images(Some(&want.generation));
         }
@@ -75,7 +75,6 @@ impl Agent {
             happened = self.ear.happened();
         }
         annotate(&mut plan, &desired, &observed, &memory, &happened);
-        let mut memory = memory;
         complete(&mut memory, &plan, &desired, &observed, &happened);
         Decided { desired, memory, plan }
     }

@@ -78,6 +78,16 @@ pub fn corpus(part: &str) -> Option<PathBuf> {
     path.is_dir().then_some(path)
 }
 
+/// The same for a test that cannot do without it: where it is not there, that is said.
+#[expect(clippy::print_stderr, reason = "what was not run")]
+pub fn needed(part: &str) -> Option<PathBuf> {
+    let found = corpus(part);
+    if found.is_none() {
+        eprintln!("NOT RUN: this needs {part} of ../shared/corpus, beside the repository");
+    }
+    found
+}
+
 /// A value for a variable that the operator's own env files would have given.
 fn value(name: &str) -> String {
     match name {

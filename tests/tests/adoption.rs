@@ -7,16 +7,13 @@
 use serde_json::Value;
 use tests::{
     Programs, awesome,
-    corpus::{Stack, assert_all_up, checked_images, corpus, homelab, hosts, images, services},
+    corpus::{Stack, assert_all_up, checked_images, homelab, hosts, images, needed, services},
     takeover::{Bench, assert_same},
 };
 
 #[test]
 fn the_stacks_of_a_homelab() {
-    let Some(corpus) = corpus("homelab-2025-10") else {
-        eprintln!("NOT RUN: this needs ../shared/corpus");
-        return;
-    };
+    let Some(corpus) = needed("homelab-2025-10") else { return };
     let scratch = tempfile::tempdir().unwrap();
     let stacks = homelab(&corpus, &Programs::built("agentctl"), scratch.path());
     assert_eq!(stacks.len(), 20, "stacks with a Nix unit");
@@ -36,10 +33,7 @@ fn the_stacks_of_a_homelab() {
 
 #[test]
 fn the_projects_of_awesome_compose() {
-    let Some(corpus) = corpus("awesome-compose") else {
-        eprintln!("NOT RUN: this needs ../shared/corpus");
-        return;
-    };
+    let Some(corpus) = needed("awesome-compose") else { return };
     let scratch = tempfile::tempdir().unwrap();
     let projects = awesome::projects(&corpus, &Programs::built("agentctl"), scratch.path());
     // What is built here is built by both of them.

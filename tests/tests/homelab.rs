@@ -14,7 +14,7 @@ use std::{
 
 use tests::{
     Engine, PATIENCE, Profile, Programs,
-    corpus::{Stack, assert_all_up, checked_images, corpus, homelab, hosts, images, running},
+    corpus::{Stack, assert_all_up, checked_images, homelab, hosts, images, needed, running},
     proxy::{Proxy, changes},
     secret::Key,
 };
@@ -38,12 +38,7 @@ fn as_it_is(stack: &Stack) -> String {
 
 #[test]
 fn the_stacks_of_a_homelab_come_up_and_follow_a_switch() {
-    let Some(corpus) = corpus("homelab-2025-10") else {
-        eprintln!(
-            "NOT RUN: the homelab stacks are in ../shared/corpus, beside the repository, and are not there"
-        );
-        return;
-    };
+    let Some(corpus) = needed("homelab-2025-10") else { return };
     let scratch = tempfile::tempdir().unwrap();
     let stacks = homelab(&corpus, &Programs::built("agentctl"), scratch.path());
     assert_eq!(stacks.len(), 20, "stacks with a Nix unit");

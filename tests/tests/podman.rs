@@ -17,16 +17,13 @@ use std::{
 use serde_json::Value;
 use tests::{
     Engine, Profile, Programs,
-    corpus::{Stack, assert_all_up, checked_images, corpus, homelab, hosts, images, running, services},
+    corpus::{Stack, assert_all_up, checked_images, homelab, hosts, images, needed, running, services},
     proxy::{Proxy, changes},
 };
 
 #[test]
 fn the_stacks_of_a_homelab() {
-    let Some(corpus) = corpus("homelab-2025-10") else {
-        eprintln!("NOT RUN: this needs ../shared/corpus");
-        return;
-    };
+    let Some(corpus) = needed("homelab-2025-10") else { return };
     let scratch = tempfile::tempdir().unwrap();
     let stacks = homelab(&corpus, &Programs::built("agentctl"), scratch.path());
     let images = images(&stacks, |_| true);
